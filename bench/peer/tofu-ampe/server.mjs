@@ -1,0 +1,2 @@
+import { serveWith } from '../shared/server.mjs';
+export const serve = (ctx) => serveWith('native', ctx);

@@ -1,0 +1,180 @@
+// ampe.ts: the engine as application code sees it: messages, groups, statistics.
+// Thread: that of its Reactor. Invariant: after the engine is destroyed nothing is handed out any more.
+import { AmpeError, invalidArgument } from './protocol/ampe-error';
+import { AmpeStatus } from './protocol/status';
+import { ChannelGroupOfEngine, shutdownStarted, type ChannelGroup } from './channel-group';
+import type { Engine } from './engine/engine';
+import { Message } from './message';
+import { refuseWait, Wait, type WaitOptions } from './wait';
+
+/** Numbers a person can read: the state of now, and totals since the engine was made. */
+export interface AmpeStats {
+  /** Messages of the pool that are free. At rest the same as poolTotal. */
+  poolFree: number;
+  /** Messages the pool holds, free and given out; the reserves of groups are not among them. */
+  poolTotal: number;
+  /** Channels with a socket, or being connected; accepted connections that have not said Hello included. */
+  channels: number;
+  listeners: number;
+  groups: number;
+  /** Messages from peers that were delivered. */
+  messagesIn: bigint;
+  /** Messages the kernel has taken whole. */
+  messagesOut: bigint;
+  bytesIn: bigint;
+  bytesOut: bigint;
+  /** How often a receiver stood before waiting frames with no message free. */
+  poolEmptyEpisodes: bigint;
+  /** Connections that were reset because the peer broke the protocol, unseen ones included. */
+  protocolViolations: bigint;
+  acceptFailures: bigint;
+  /** With TOFU_AMPE_DEBUG=1: where messages were taken that are out now, most frequent first. */
+  unreturned?: { where: string; count: number }[];
+}
+
+/** The engine, as application code is given it. All methods belong to the thread that made the engine. */
+export interface Ampe {
+  /**
+   * A message, empty. Past the pool's bound if need be.
+   * @throws AmpeError `shutdown_started`
+   */
+  get(strategy?: 'always'): Message;
+  /** A message of the pool; null when none is free or somebody waits in acquire(). @throws AmpeError `shutdown_started` */
+  get(strategy: 'poolOnly'): Message | null;
+  get(strategy?: 'always' | 'poolOnly'): Message | null;
+  /**
+   * Waits for a message of the pool, first come, first served: what bounds a producer when peers do not read.
+   * @throws (rejects) AmpeError `pool_empty` when the time is up, `shutdown_started`; `signal.reason`; RangeError
+   * @see docs/PROTOCOL.md section 5
+   */
+  acquire(options?: WaitOptions & { timeoutMs?: number | undefined }): Promise<Message>;
+  /**
+   * Gives a message back. null, undefined and moved messages are ignored.
+   * @throws AmpeError `not_allowed` for another engine's message, which stays owned; TypeError for something else
+   */
+  put(message: Message | null | undefined): void;
+  /** A new group. @throws AmpeError `shutdown_started` */
+  create(): ChannelGroup;
+  /**
+   * Destroys a group: its channels are reset, what is unsent is dropped, a waiting receiver gets `shutdown_started`.
+   * Resolves when its sockets are closed and its ports and paths are free. Twice is harmless.
+   * @throws (rejects) AmpeError `not_allowed` for another engine's group
+   * @see docs/PROTOCOL.md section 6
+   */
+  destroy(group: ChannelGroup): Promise<void>;
+  stats(): AmpeStats;
+}
+
+/** @internal */
+export class AmpeOfEngine implements Ampe {
+  readonly #engine: Engine;
+  readonly #waits = new Set<Wait<Message>>();
+  readonly #groups = new Set<ChannelGroupOfEngine>();
+
+  constructor(engine: Engine) {
+    this.#engine = engine;
+  }
+
+  get(strategy?: 'always'): Message;
+  get(strategy: 'poolOnly'): Message | null;
+  get(strategy: 'always' | 'poolOnly' = 'always'): Message | null {
+    if (strategy !== 'always' && strategy !== 'poolOnly') {
+      throw invalidArgument('strategy', "'always' or 'poolOnly'", strategy);
+    }
+    if (this.#engine.closed) throw shutdownStarted();
+    const { pool } = this.#engine;
+    let frame = pool.take();
+    if (frame === null) {
+      this.#engine.flush(); // what leaves now need not be waited for
+      frame = pool.take() ?? (strategy === 'always' ? pool.takeAlways() : null);
+    }
+    return frame === null ? null : Message._of(pool, frame);
+  }
+
+  acquire(options: WaitOptions & { timeoutMs?: number | undefined } = {}): Promise<Message> {
+    const refused = refuseWait(options?.timeoutMs, options);
+    // An abort rejects with signal.reason, which may be anything.
+    // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors
+    if (refused !== null) return Promise.reject(refused.error);
+    if (this.#engine.closed) return Promise.reject(shutdownStarted());
+    const message = this.get('poolOnly');
+    if (message !== null) return Promise.resolve(message);
+    if (options.timeoutMs === 0) return Promise.reject(poolEmpty());
+    const { pool } = this.#engine;
+    const waiter = {
+      grant: (frame: Parameters<typeof pool.give>[0]) => {
+        this.#waits.delete(wait);
+        wait.resolve(Message._of(pool, frame));
+      },
+    };
+    const wait = new Wait<Message>(
+      options.timeoutMs,
+      options,
+      (expired) => expired.reject(poolEmpty()),
+      () => {
+        if (this.#waits.delete(wait)) pool.unwait(waiter);
+        this.#engine.waiting(-1);
+      },
+    );
+    this.#engine.waiting(1);
+    this.#waits.add(wait);
+    pool.wait(waiter);
+    return wait.promise;
+  }
+
+  put(message: Message | null | undefined): void {
+    if (message === null || message === undefined) return;
+    if (!(message instanceof Message)) throw invalidArgument('message', 'a Message', message);
+    if (!message.owned) return;
+    if (message._pool !== this.#engine.pool) {
+      throw new AmpeError(AmpeStatus.NotAllowed, 'not_allowed: the message belongs to another engine');
+    }
+    message[Symbol.dispose]();
+  }
+
+  create(): ChannelGroup {
+    if (this.#engine.closed) throw shutdownStarted();
+    const group: ChannelGroupOfEngine = new ChannelGroupOfEngine(this.#engine, () => this.#groups.delete(group));
+    this.#groups.add(group);
+    return group;
+  }
+
+  async destroy(group: ChannelGroup): Promise<void> {
+    if (!(group instanceof ChannelGroupOfEngine)) throw invalidArgument('group', 'a ChannelGroup', group);
+    if (group._engine !== this.#engine) {
+      throw new AmpeError(AmpeStatus.NotAllowed, 'not_allowed: the group belongs to another engine');
+    }
+    await group._destroy();
+  }
+
+  stats(): AmpeStats {
+    const { pool } = this.#engine;
+    const counters = this.#engine.counters();
+    return {
+      poolFree: pool.free,
+      poolTotal: pool.total,
+      channels: counters.channels,
+      listeners: counters.listeners,
+      groups: counters.groups,
+      messagesIn: BigInt(counters.messagesIn),
+      messagesOut: BigInt(counters.messagesOut),
+      bytesIn: BigInt(counters.bytesIn),
+      bytesOut: BigInt(counters.bytesOut),
+      poolEmptyEpisodes: BigInt(counters.poolEmptyEpisodes),
+      protocolViolations: BigInt(counters.protocolViolations),
+      acceptFailures: BigInt(counters.acceptFailures),
+      ...(pool.debugging ? { unreturned: pool.outstanding() } : {}),
+    };
+  }
+
+  /** @internal */
+  async _destroy(): Promise<void> {
+    const destroyed = this.#engine.destroy();
+    for (const wait of [...this.#waits]) wait.reject(shutdownStarted());
+    await Promise.all([destroyed, ...[...this.#groups].map((group) => group._destroy())]);
+  }
+}
+
+function poolEmpty(): AmpeError {
+  return new AmpeError(AmpeStatus.PoolEmpty, 'pool_empty: no message was returned in time');
+}

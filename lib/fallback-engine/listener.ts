@@ -1,0 +1,131 @@
+// listener.ts: one listening channel: from its WelcomeRequest to its last word. Accepted connections live on without it.
+// Owner: the engine. Invariant: the WelcomeRequest is answered exactly once, as WelcomeResponse, before the last word.
+import {
+  AT_FLAGS,
+  AT_ID_HIGH,
+  AT_STATUS,
+  LISTEN_ON,
+  MAX_TEXT_HEADERS_BYTES,
+  OP_CODE_MASK,
+  ORIGIN_BIT,
+} from '../protocol/constants';
+import { parseEndpoint, type Endpoint } from '../protocol/address';
+import { OpCode } from '../protocol/op-code';
+import { AmpeStatus } from '../protocol/status';
+import { encodeField, nextField } from '../protocol/text-headers-codec';
+import type { Frame } from '../engine/frame';
+import type { MailSource } from './mailbox';
+import { isUsable, ListenSocket } from './net';
+import { endpointOf, type EngineOfConnection, type GroupOfConnection } from './reactor';
+
+export class Listener implements MailSource {
+  told = false;
+  readonly openerId: Buffer;
+  readonly #engine: EngineOfConnection;
+  readonly #group: GroupOfConnection;
+  #welcome: Frame | null;
+  #answer: Frame | null = null;
+  #socket: ListenSocket | null = null;
+  #ended = false;
+
+  constructor(
+    engine: EngineOfConnection,
+    group: GroupOfConnection,
+    readonly channel: number,
+    readonly generation: number,
+    welcome: Frame,
+  ) {
+    this.#engine = engine;
+    this.#group = group;
+    this.#welcome = welcome;
+    this.openerId = Buffer.from(welcome.memory.subarray(welcome.at + AT_ID_HIGH, welcome.at + AT_ID_HIGH + 8));
+  }
+
+  /** Binds and listens. The engine knows the listener by now: it may end at once. */
+  start(): void {
+    const endpoint = endpointOf(this.#welcome!, LISTEN_ON, parseEndpoint);
+    if (endpoint === null || !isUsable(endpoint)) this.#end(AmpeStatus.InvalidAddress);
+    else this.#socket = this.#listen(endpoint);
+  }
+
+  #listen(endpoint: Endpoint): ListenSocket {
+    const { options, direct, referenced } = this.#engine;
+    const request = { endpoint, direct, udsMode: options.udsMode, keepAliveMs: options.keepAliveMs };
+    return new ListenSocket(request, referenced, {
+      onListening: (port) => this.#onListening(endpoint, port),
+      onFailed: (status) => this.#end(status),
+      onAccepted: (socket) => this.#engine.accept(this.#group, socket),
+    });
+  }
+  #onListening(endpoint: Endpoint, port: number): void {
+    const frame = this.#respond(AmpeStatus.Success);
+    if (frame === null) return;
+    if (endpoint.transport === 'tcp' && endpoint.port !== port) {
+      replaceField(frame, LISTEN_ON, `tcp|${endpoint.host}|${port}`);
+    }
+    this.#group.mailbox.addMail(frame);
+  }
+
+  post(frame: Frame): void {
+    this.#engine.pool.give(frame); // ByeSignal: post() lets nothing else through
+    if (!this.#ended) this.#end(AmpeStatus.ChannelClosed);
+  }
+  takeTail(): Frame {
+    const answer = this.#answer;
+    if (answer !== null) {
+      this.#answer = null;
+      return answer;
+    }
+    this.told = true;
+    return this.#engine.lastWord(this);
+  }
+  takeFrame(): Frame {
+    throw new Error('a listener receives no frames');
+  }
+  hasFrames(): boolean {
+    return false;
+  }
+  destroy(): Promise<void> {
+    this.#ended = true;
+    const closed = this.#socket?.close();
+    if (this.#welcome !== null) this.#engine.pool.give(this.#welcome);
+    if (this.#answer !== null) this.#engine.pool.give(this.#answer);
+    this.#welcome = this.#answer = null;
+    return closed ?? Promise.resolve();
+  }
+  setReferenced(referenced: boolean): void {
+    this.#socket?.setReferenced(referenced);
+  }
+
+  #end(status: AmpeStatus): void {
+    this.#ended = true;
+    void this.#socket?.close();
+    this.#answer = this.#respond(status);
+    this.#group.mailbox.addTail(this);
+  }
+  /** The WelcomeRequest as its own answer; null when it was answered before. */
+  #respond(status: AmpeStatus): Frame | null {
+    const frame = this.#welcome;
+    if (frame === null) return null;
+    this.#welcome = null;
+    const { memory, at } = frame;
+    memory[at + AT_FLAGS] = (memory[at + AT_FLAGS] & ~OP_CODE_MASK) | OpCode.WelcomeResponse | ORIGIN_BIT;
+    memory[at + AT_STATUS] = status;
+    this.#engine.pool.uncount(frame);
+    return frame;
+  }
+}
+
+/** The first field of that name with another value; all others stay as they are. */
+function replaceField(frame: Frame, name: string, value: string): void {
+  const { headersMemory, headersAt, headersLength } = frame;
+  const headers = Buffer.from(headersMemory.subarray(headersAt, headersAt + headersLength));
+  for (let at = 0, field; (field = nextField(headers, at, headers.length)) !== null; at = field.next) {
+    if (field.name !== name) continue;
+    const changed = Buffer.concat([headers.subarray(0, at), encodeField(name, value), headers.subarray(field.next)]);
+    if (changed.length > MAX_TEXT_HEADERS_BYTES) return;
+    frame.resizeHeaders(changed.length);
+    frame.headersMemory.set(changed, frame.headersAt);
+    return;
+  }
+}

@@ -1,0 +1,118 @@
+// mailbox.ts: one group's receive queue. Two lines stand before it: mail (statuses, messages that came back, the
+// application's own updates, the ends of channels), which needs no pool message, and channels with received frames,
+// which do. They are served in turn, so that neither can starve the other, and channels with frames in turn as well.
+// Invariant: the last word of a channel is given out after everything else of it; a frame only with a credit.
+import type { Frame } from '../engine/frame';
+import type { Pool, Reader } from '../engine/pool';
+import { Queue } from '../engine/queue';
+
+/** A channel as the mailbox sees it. */
+export interface MailSource {
+  /** The next received frame; the caller has a credit for it. */
+  takeFrame(): Frame;
+  /** Whether takeFrame() has more. Asked after each frame: this is where the channel starts to read again. */
+  hasFrames(): boolean;
+  /** What is to be told at the end of the channel, in order. */
+  takeTail(): Frame;
+  /** Whether takeTail() has given the last word. */
+  readonly told: boolean;
+}
+
+/** Frames taken from one channel before the next one has its turn. */
+const FRAMES_PER_TURN = 64;
+
+export class Mailbox implements Reader {
+  reserveLent = false;
+  readonly #pool: Pool;
+  readonly #onReadable: () => void;
+  readonly #makePoolEmpty: () => Frame;
+  readonly #mail = new Queue<Frame | MailSource>();
+  readonly #ready = new Queue<MailSource>();
+  #turn = 0; // frames taken from the channel whose turn it is
+  #mailTurn = true;
+  #starving = false;
+  #episode = false; // pool_empty was told and no frame has been delivered since
+
+  constructor(pool: Pool, onReadable: () => void, makePoolEmpty: () => Frame) {
+    this.#pool = pool;
+    this.#onReadable = onReadable;
+    this.#makePoolEmpty = makePoolEmpty;
+  }
+
+  /** A frame that needs no pool message. */
+  addMail(frame: Frame): void {
+    this.#mail.push(frame);
+    this.#onReadable();
+  }
+  /** The channel has ended and its frames are taken: its tail is next. */
+  addTail(source: MailSource): void {
+    this.#mail.push(source);
+    this.#onReadable();
+  }
+  /** The channel has frames now and had none before. */
+  addReady(source: MailSource): void {
+    this.#ready.push(source);
+    this.#onReadable();
+  }
+  onCredit(): void {
+    this.#starving = false;
+    this.#onReadable();
+  }
+
+  take(): Frame | null {
+    for (;;) {
+      const mailFirst = this.#mailTurn || this.#ready.length === 0;
+      if (mailFirst && this.#mail.length > 0) {
+        this.#mailTurn = false;
+        return this.#takeMail();
+      }
+      this.#mailTurn = true;
+      if (this.#ready.length > 0) {
+        const frame = this.#takeReady();
+        if (frame !== null) return frame;
+      }
+      if (this.#mail.length === 0) return this.#ready.length > 0 ? this.#tellPoolEmpty() : null;
+    }
+  }
+
+  /** The group is gone: every frame that waits goes back. */
+  clear(): void {
+    for (let item = this.#mail.shift(); item !== undefined; item = this.#mail.shift()) {
+      if ('memory' in item) this.#pool.give(item);
+    }
+    while (this.#ready.shift() !== undefined);
+    this.#pool.forget(this);
+  }
+
+  #takeMail(): Frame {
+    const item = this.#mail.at(0)!;
+    if ('memory' in item) return this.#mail.shift() as Frame;
+    const frame = item.takeTail();
+    if (item.told) this.#mail.shift();
+    return frame;
+  }
+  #takeReady(): Frame | null {
+    if (!this.#pool.takeForReading(this)) return null;
+    const source = this.#ready.at(0)!;
+    const frame = source.takeFrame();
+    frame.counted = true;
+    this.#episode = false;
+    if (!source.hasFrames()) {
+      this.#ready.shift();
+      this.#turn = 0;
+    } else if (++this.#turn >= FRAMES_PER_TURN) {
+      this.#turn = 0;
+      this.#ready.push(this.#ready.shift()!);
+    }
+    return frame;
+  }
+  #tellPoolEmpty(): Frame | null {
+    if (!this.#starving) {
+      this.#starving = true;
+      this.#pool.starve(this);
+    }
+    if (this.#episode) return null;
+    this.#episode = true;
+    return this.#makePoolEmpty();
+  }
+}
