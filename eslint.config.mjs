@@ -10,7 +10,13 @@ const nodeGlobals = Object.fromEntries(
     ...['AbortController', 'AbortSignal', 'TextEncoder', 'TextDecoder', 'MessageChannel', 'Event', 'EventTarget'],
   ].map((name) => [name, 'readonly']),
 );
-const commonJsGlobals = { module: 'writable', exports: 'writable', require: 'readonly', __dirname: 'readonly', __filename: 'readonly' };
+const commonJsGlobals = {
+  module: 'writable',
+  exports: 'writable',
+  require: 'readonly',
+  __dirname: 'readonly',
+  __filename: 'readonly',
+};
 
 export default tseslint.config(
   { ignores: ['dist/', 'coverage/', 'docs/api/', 'bench/out/', 'node_modules/'] },
@@ -44,6 +50,7 @@ export default tseslint.config(
       'no-redeclare': 'off',
       // Indexing of tables and typed arrays; noUncheckedIndexedAccess is off as well.
       '@typescript-eslint/no-non-null-assertion': 'off',
+      '@typescript-eslint/no-unnecessary-type-assertion': 'off',
       // Numbers in messages are the rule here.
       '@typescript-eslint/restrict-template-expressions': 'off',
       // Callers from JavaScript pass anything: checks the types call needless are needed.
@@ -52,6 +59,7 @@ export default tseslint.config(
       '@typescript-eslint/no-unsafe-enum-comparison': 'off',
       '@typescript-eslint/no-confusing-void-expression': 'off',
       '@typescript-eslint/no-extraneous-class': 'off',
+      '@typescript-eslint/no-meaningless-void-operator': 'off',
       '@typescript-eslint/unified-signatures': 'off',
       '@typescript-eslint/no-unnecessary-type-parameters': 'off',
       // for (;;) and while (true) loops that a return ends.

@@ -37,14 +37,19 @@ export async function openFile(path: string): Promise<OpenFile> {
   }
 }
 
-/** Yields the file as messages whose body is filled; waits for free messages, so it never holds more than a few. */
+/**
+ * Yields the file as messages whose body is filled. Waits for a free message only with empty hands and reads ahead into
+ * those that are free anyway: so it never holds more than a few, and a small pool makes it slower, not stuck.
+ */
 export async function* readPieces(file: OpenFile, ampe: Ampe, signal: AbortSignal): AsyncGenerator<Message, void> {
   const reads: Promise<Message>[] = [];
   let position = 0;
   try {
     while (position < file.size || reads.length > 0) {
       while (position < file.size && reads.length < READS_AHEAD) {
-        const read = readPiece(file, position, ampe, signal);
+        const message = reads.length === 0 ? await ampe.acquire({ signal }) : ampe.get('poolOnly');
+        if (message === null) break;
+        const read = readPiece(file, position, message, ampe);
         read.catch(() => undefined); // a failure is told when its turn comes, below
         reads.push(read);
         position += PIECE_BYTES;
@@ -58,8 +63,7 @@ export async function* readPieces(file: OpenFile, ampe: Ampe, signal: AbortSigna
   }
 }
 
-async function readPiece(file: OpenFile, position: number, ampe: Ampe, signal: AbortSignal): Promise<Message> {
-  const message = await ampe.acquire({ signal });
+async function readPiece(file: OpenFile, position: number, message: Message, ampe: Ampe): Promise<Message> {
   try {
     const room = message.body.reserve(Math.min(PIECE_BYTES, file.size - position));
     await fill(file, room, position);

@@ -115,6 +115,7 @@ class SpoolServer {
 
   private onPeerMessage(message: Message): void {
     if (message.opCode === OpCode.HelloRequest) this.onHello(message);
+    else if (message.opCode === OpCode.ByeRequest) this.onBye(message);
     else if (message.channelNumber !== this.channelNumber) return;
     else if (message.opCode === OpCode.Signal) this.onReport(message);
     else if (message.opCode === OpCode.Response) this.onResult(message);
@@ -204,6 +205,18 @@ class SpoolServer {
     progress.update(report.bytesDone);
     this.verified = { bytes: file.size, sha256: this.sentSha256, elapsedMs };
     this.sayBye();
+  }
+
+  /** Nobody but this server is to say Bye; when it has, a Bye that crossed it is as good as the answer. */
+  private onBye(message: Message): void {
+    const isWorker = message.channelNumber === this.channelNumber;
+    if (isWorker && this.verified === null) throw this.lost({ ok: false, reason: 'left' });
+    if (isWorker) {
+      this.byeAnswered = true;
+      return;
+    }
+    message.opCode = echo(message.opCode);
+    this.group.post(message);
   }
 
   private sayBye(): void {

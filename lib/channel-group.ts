@@ -75,7 +75,8 @@ export interface ChannelGroup extends AsyncIterable<Message>, AsyncDisposable {
  * @throws AmpeError `not_allowed` on the fallback engine, which lives in one thread
  */
 export function attachGroup(handle: GroupHandle): Pick<ChannelGroup, 'post' | 'updateReceiver'> {
-  throw notShared(`attachGroup(${typeof handle})`);
+  if (typeof handle !== 'object' || handle === null) throw invalidArgument('handle', 'a GroupHandle', handle);
+  throw notShared('attachGroup()');
 }
 
 /** @internal */
@@ -280,7 +281,6 @@ export class ChannelGroupOfEngine implements ChannelGroup {
     overdue: boolean,
   ): Promise<T> {
     this.#taken = 0;
-    this.#engine.flush();
     let turn: NodeJS.Immediate | undefined;
     const wait = new Wait<T>(
       timeoutMs,
@@ -304,6 +304,8 @@ export class ChannelGroupOfEngine implements ChannelGroup {
     this.#onReadable = onReadable;
     this.#onClosed = (error) => wait.reject(error);
     if (overdue) turn = setImmediate(onReadable);
+    // What was posted leaves before the wait; the messages this frees may be what the wait is for.
+    this.#engine.flush();
     return wait.promise;
   }
 

@@ -220,11 +220,13 @@ export class TextHeaders implements Iterable<[name: string, value: string]> {
   }
   /** The first value of that name. */
   get(name: string): string | undefined {
+    checkName(name);
     for (const [key, value] of this) if (key === name) return value;
     return undefined;
   }
   /** All values of that name, in order. */
   getAll(name: string): string[] {
+    checkName(name);
     const values: string[] = [];
     for (const [key, value] of this) if (key === name) values.push(value);
     return values;
@@ -260,18 +262,22 @@ export class TextHeaders implements Iterable<[name: string, value: string]> {
   }
   /** Pairs of name and value; reading stops at a field without a name. */
   [Symbol.iterator](): IterableIterator<[name: string, value: string]> {
-    this.#message._live();
-    return this.#fields();
-  }
-  *#fields(): Generator<[name: string, value: string], undefined> {
-    for (let offset = 0; ;) {
-      const frame = this.#message._live();
-      const end = frame.headersAt + frame.headersLength;
-      const field = nextField(frame.headersMemory, frame.headersAt + offset, end);
-      if (field === null) return undefined;
-      offset = field.next - frame.headersAt;
-      yield [field.name, field.value];
-    }
+    const message = this.#message;
+    message._live();
+    let offset = 0;
+    return {
+      next() {
+        const frame = message._live(); // a generator would end with its first throw; this one throws each time
+        const end = frame.headersAt + frame.headersLength;
+        const field = nextField(frame.headersMemory, Math.min(frame.headersAt + offset, end), end);
+        if (field === null) return { done: true, value: undefined };
+        offset = field.next - frame.headersAt;
+        return { done: false, value: [field.name, field.value] };
+      },
+      [Symbol.iterator]() {
+        return this;
+      },
+    };
   }
 }
 
@@ -311,7 +317,7 @@ export class Body {
     if (!Number.isInteger(byteLength)) checkBodyLength(Number.POSITIVE_INFINITY);
     checkBodyLength(byteLength);
     frame.resizeBody(byteLength);
-    return frame.bodyMemory.subarray(frame.bodyAt, frame.bodyAt + byteLength);
+    return frame.bodyView(byteLength);
   }
   /**
    * The bytes: a view of the pool's memory, valid while the message is owned and its body does not grow.
@@ -319,7 +325,7 @@ export class Body {
    */
   bytes(): Buffer {
     const frame = this.#message._live();
-    return frame.bodyMemory.subarray(frame.bodyAt, frame.bodyAt + frame.bodyLength);
+    return frame.bodyView(frame.bodyLength);
   }
   /** The body as UTF-8 text; invalid bytes read as U+FFFD. */
   toString(): string {
@@ -355,6 +361,9 @@ export class Body {
   }
 }
 
+function checkName(name: unknown): void {
+  if (typeof name !== 'string') throw invalidArgument('name', 'a string', name);
+}
 function checkHeadersLength(length: number): void {
   if (length > MAX_TEXT_HEADERS_BYTES) {
     throw new AmpeError(
@@ -368,8 +377,9 @@ function checkBodyLength(length: number): void {
     throw new AmpeError(AmpeStatus.InvalidBodyLen, `invalid_body_len: ${length} of at most ${MAX_BODY_BYTES}`);
   }
 }
-/** Any Uint8Array, also of another realm: `instanceof` would refuse those. */
+/** Any Uint8Array; those of another realm are no instances of ours. */
 function bytesOf(value: unknown, name: string): Uint8Array {
+  if (value instanceof Uint8Array) return value;
   if (ArrayBuffer.isView(value) && Object.prototype.toString.call(value) === '[object Uint8Array]') {
     return value as Uint8Array;
   }

@@ -62,7 +62,7 @@ export class Reactor implements AsyncDisposable {
   }
   /** The engine another thread shared. @throws AmpeError `not_allowed` on the fallback engine; TypeError for no handle */
   static attach(handle: ReactorHandle): Ampe {
-    if (handle === null || handle === undefined) throw invalidArgument('handle', 'a ReactorHandle', handle);
+    if (typeof handle !== 'object' || handle === null) throw invalidArgument('handle', 'a ReactorHandle', handle);
     throw notShared('Reactor.attach()');
   }
   /** Lets the engine keep the process alive again. */

@@ -13,8 +13,18 @@ import {
   MAX_TEXT_HEADERS_BYTES,
 } from '../protocol/constants';
 
+/** A group as the pool sees it: it has one reserve credit and wants to know when it may read on. */
+export interface Reader {
+  /** Whether its reserve is lent out. Only the pool writes it. */
+  reserveLent: boolean;
+  /** A message may be free for it now. */
+  onCredit(): void;
+}
+
 /** Slot number of a frame whose bytes lie outside the pool's slabs. */
 export const NO_SLOT = -1;
+/** Frames of a slot up to this size are copied with a view that is kept. */
+export const SHORT_BYTES = 256;
 const NOTHING = Buffer.alloc(0);
 
 /** The places of one message's bytes. */
@@ -23,8 +33,12 @@ export class Frame {
   bodyMemory: Buffer;
   /** Whether it counts against maxPoolMsgs. The pool sets and reads it. */
   counted = false;
+  /** The group whose reading it was taken for. The pool reads it. */
+  reader: Reader | null = null;
   /** Which life of its channel number a received frame came from; 0: none, or the number was set by hand. */
   generation = 0;
+  #short: Buffer | null = null;
+  #bodyView: Buffer | null = null;
 
   constructor(
     public memory: Buffer,
@@ -76,45 +90,51 @@ export class Frame {
   resizeBody(length: number): void {
     if (length > this.bodyRoom) {
       const room = Math.min(MAX_BODY_BYTES, Math.max(length, 2 * this.bodyRoom, 64));
-      const memory = Buffer.allocUnsafe(room);
+      const memory = Buffer.allocUnsafeSlow(room);
       this.bodyMemory.copy(memory, 0, this.bodyAt, this.bodyAt + this.bodyLength);
       this.bodyMemory = memory;
       this.bodyAt = 0;
       this.bodyRoom = room;
+      this.#bodyView = null;
+      this.#short = null;
     }
     writeU16(this.memory, this.at + AT_BODY_LENGTH, length);
   }
 
+  /** A view of the body. A slot keeps its last one: messages of one kind have one size, and a view costs 40 ns. */
+  bodyView(length: number): Buffer {
+    if (this.slot === NO_SLOT) return this.bodyMemory.subarray(this.bodyAt, this.bodyAt + length);
+    if (this.#bodyView?.length !== length) {
+      this.#bodyView = this.bodyMemory.subarray(this.bodyAt, this.bodyAt + length);
+    }
+    return this.#bodyView!;
+  }
+
   /** Zeroes the binary header; lengths included. */
   clear(): void {
-    this.memory.fill(0, this.at, this.at + HEADER_BYTES);
+    const { memory, at } = this;
+    for (let i = at; i < at + HEADER_BYTES; i++) memory[i] = 0; // fill() costs ten times as much
     this.generation = 0;
   }
 
-  /** Copies the frame as it goes over the wire; returns the offset behind it. */
-  copyTo(target: Buffer, to: number): number {
-    const headers = this.headersLength;
-    const body = this.bodyLength;
+  /** Copies the frame, `length` bytes of it, as it goes over the wire; `target` has SHORT_BYTES to spare. */
+  copyTo(target: Buffer, to: number, length: number): void {
+    if (length <= SHORT_BYTES && this.slot !== NO_SLOT && this.headersLength === 0 && this.bodyMemory === this.memory) {
+      // A view that exists costs 13 ns to copy, making one 35 more: what it holds too much is overwritten by the next.
+      this.#short ??= this.memory.subarray(this.at, this.at + SHORT_BYTES);
+      target.set(this.#short, to);
+      return;
+    }
     const { memory, at } = this;
-    if (
-      headers === 0 &&
-      body <= 48 &&
-      (body === 0 || (this.bodyMemory === memory && this.bodyAt === at + HEADER_BYTES))
-    ) {
-      for (let i = 0; i < HEADER_BYTES + body; i++) target[to + i] = memory[at + i];
-      return to + HEADER_BYTES + body;
-    }
     if (this.contiguous) {
-      const length = HEADER_BYTES + headers + body;
-      target.set(memory.subarray(at, at + length), to);
-      return to + length;
+      target.set(new Uint8Array(memory.buffer, memory.byteOffset + at, length), to);
+      return;
     }
+    const headers = this.headersLength;
     for (let i = 0; i < HEADER_BYTES; i++) target[to + i] = memory[at + i];
     to += HEADER_BYTES;
-    if (headers > 0) target.set(this.headersMemory.subarray(this.headersAt, this.headersAt + headers), to);
-    to += headers;
-    if (body > 0) target.set(this.bodyMemory.subarray(this.bodyAt, this.bodyAt + body), to);
-    return to + body;
+    target.set(this.headersMemory.subarray(this.headersAt, this.headersAt + headers), to);
+    target.set(this.bodyMemory.subarray(this.bodyAt, this.bodyAt + this.bodyLength), to + headers);
   }
 
   /** The frame as views, in wire order, for a gathering write. */

@@ -1,29 +1,23 @@
 // pool.ts: the messages of one thread: who may have one, and where its bytes lie.
 // Two books, kept apart. Credits: how many messages are out, against maxPoolMsgs and the reserves of the groups.
-// Slots: memory, in slabs of full-size slots whose pages the operating system provides when they are first touched.
+// Slots: memory, in slabs of small slots; a slot whose message outgrew it keeps the larger memory for the next one.
 // A received message has a credit and no slot (it views the chunk it arrived in); a returned one may have a slot and
 // no credit. Thread: the one that made it. Knows neither sockets nor Message.
 // Invariant: general() <= maxPoolMsgs unless the caller insisted (`always`); each reserve lends at most one credit.
-import { HEADER_BYTES, MAX_BODY_BYTES, MAX_TEXT_HEADERS_BYTES } from '../protocol/constants';
-import { Frame, looseFrame, NO_SLOT } from './frame';
+import { HEADER_BYTES } from '../protocol/constants';
+import { Frame, looseFrame, NO_SLOT, type Reader } from './frame';
 import { Queue } from './queue';
 
-/** Distance of two slots. Not a multiple of a page, so that the headers of neighbours do not compete for one cache set. */
-const SLOT_BYTES = 131136;
+/** Room for body and text headers in a slot: small messages lie close together, which the cache rewards. */
+const BODY_ROOM = 1008;
+const HEADERS_ROOM = 256;
 const BODY_AT = HEADER_BYTES;
-const HEADERS_AT = BODY_AT + MAX_BODY_BYTES + 1;
-/** 8 MiB of address space at a time: a small user never reserves more. */
+const HEADERS_AT = BODY_AT + BODY_ROOM;
+/** Distance of two slots. */
+const SLOT_BYTES = HEADERS_AT + HEADERS_ROOM;
 const SLOTS_PER_SLAB = 64;
 /** What debug mode writes over the bytes of a returned message: easy to recognise in a dump. */
 const POISON = 0xdb;
-
-/** A group as the pool sees it: it has one reserve credit and wants to know when it may read on. */
-export interface Reader {
-  /** Whether its reserve is lent out. Only the pool writes it. */
-  reserveLent: boolean;
-  /** A message may be free for it now. */
-  onCredit(): void;
-}
 
 /** One acquire() that waits. */
 export interface PoolWaiter {
@@ -103,17 +97,18 @@ export class Pool {
 
   /** The message is the engine's or the application's no more: credit and memory come back. */
   give(frame: Frame): void {
-    const counted = frame.counted;
+    const { counted, reader } = frame;
     frame.counted = false;
+    frame.reader = null;
     if (this.#debug !== null) this.#poison(frame);
     if (frame.slot !== NO_SLOT) this.#free.push(frame);
-    if (counted) this.#credit();
+    if (counted) this.#credit(reader);
   }
   /** A message that comes back to the application no longer counts; its bytes stay where they are. */
   uncount(frame: Frame): void {
     if (!frame.counted) return;
     frame.counted = false;
-    this.#credit();
+    this.#credit(null);
   }
   /** A message that counts from now on: a posted one that the engine had made, or a received one. */
   count(frame: Frame): void {
@@ -153,10 +148,20 @@ export class Pool {
     this.#grow();
     return frame;
   }
-  /** A freed message goes to a lent reserve, then to the oldest acquire(), then to general reading. */
-  #credit(): void {
+  /**
+   * A freed message goes to a lent reserve, then to the oldest acquire(), then to general reading. The reserve of the
+   * group it was read for comes first: a group that hoards must not live on what another returns. Another group's
+   * reserve is refilled only if there is room for the message it lent among the general ones.
+   */
+  #credit(from: Reader | null): void {
     this.#out--;
-    const reader = this.#lent.shift();
+    if (this.#lent.length === 0 && this.#waiters.length === 0 && this.#starved.length === 0) {
+      if (this.#total > this.max) this.#total--;
+      return;
+    }
+    let reader: Reader | undefined;
+    if (from?.reserveLent === true) this.#lent.remove((reader = from));
+    else if (this.#general() < this.max) reader = this.#lent.shift();
     if (reader !== undefined) {
       reader.reserveLent = false;
       this.#starved.remove(reader);
@@ -175,11 +180,11 @@ export class Pool {
   }
   #addSlab(limit: number): void {
     const count = Math.min(SLOTS_PER_SLAB, limit - this.#slots);
-    const slab = Buffer.from(new ArrayBuffer(count * SLOT_BYTES));
+    const slab = Buffer.alloc(count * SLOT_BYTES);
     for (let i = count - 1; i >= 0; i--) {
       const at = i * SLOT_BYTES;
       const slot = this.#slots + i;
-      this.#free.push(new Frame(slab, at, at + HEADERS_AT, MAX_TEXT_HEADERS_BYTES, at + BODY_AT, MAX_BODY_BYTES, slot));
+      this.#free.push(new Frame(slab, at, at + HEADERS_AT, HEADERS_ROOM, at + BODY_AT, BODY_ROOM, slot));
     }
     this.#slots += count;
   }

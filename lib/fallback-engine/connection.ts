@@ -30,6 +30,8 @@ interface Run {
 export class Connection implements MailSource, SocketEvents, FrameSink {
   state: ChannelState;
   told = false;
+  /** Whether the engine will flush it at the end of the tick; the engine sets it, flush() clears it. */
+  dirty = false;
   dial: Dial | null = null;
   readonly #engine: EngineOfConnection;
   readonly #group: GroupOfConnection;
@@ -76,7 +78,7 @@ export class Connection implements MailSource, SocketEvents, FrameSink {
     this.#sendQueue.push(frame);
     if (opCode === OpCode.ByeRequest) this.#step('postBye');
     else if (opCode === OpCode.ByeResponse) this.#step('postAnswer');
-    if (this.state !== 'connecting') this.#engine.markDirty(this);
+    if (this.state !== 'connecting') this.#markDirty();
   }
 
   #abort(frame: Frame): void {
@@ -84,6 +86,10 @@ export class Connection implements MailSource, SocketEvents, FrameSink {
     if (this.state === 'ended') return;
     if (this.state === 'connecting') this.onConnectFailed(AmpeStatus.ChannelClosed);
     else this.#lose(AmpeStatus.ChannelClosed, true);
+  }
+
+  #markDirty(): void {
+    if (!this.dirty) this.#engine.markDirty(this);
   }
 
   // ── connecting ──
@@ -98,7 +104,7 @@ export class Connection implements MailSource, SocketEvents, FrameSink {
       else if (opCode === OpCode.ByeResponse) this.#step('postAnswer');
     }
     this.#start(socket);
-    this.#engine.markDirty(this);
+    this.#markDirty();
   }
   onConnectFailed(status: AmpeStatus): void {
     this.dial?.cancel();
@@ -118,6 +124,7 @@ export class Connection implements MailSource, SocketEvents, FrameSink {
 
   /** Sends what is queued until the socket is full. */
   flush(): void {
+    this.dirty = false;
     const socket = this.#socket;
     if (socket === null) return;
     while (this.#sendQueue.length > 0 && this.#writing === 0 && this.#sendFailed === null && this.state !== 'ended') {
@@ -145,25 +152,26 @@ export class Connection implements MailSource, SocketEvents, FrameSink {
       this.#failSending(code);
       return;
     }
-    for (let i = 0; i < frames && this.#sendQueue.length > 0; i++) this.#sentOne();
-    if (this.state !== 'ended' && this.#sendQueue.length > 0) this.#engine.markDirty(this);
+    this.#movedAt = performance.now();
+    for (let i = 0; i < frames && this.#sendQueue.length > 0; i++) this.#sentOne(this.#sendQueue.at(0)!.byteLength);
+    if (this.state !== 'ended' && this.#sendQueue.length > 0) this.#markDirty();
   }
 
   /** Frames that lie whole in the first `bytes` are sent; returns how much of the next one is. */
   #sent(bytes: number): number {
+    if (bytes > 0) this.#movedAt = performance.now();
     while (this.#sendQueue.length > 0) {
       const length = this.#sendQueue.at(0)!.byteLength;
       if (length > bytes) break;
       bytes -= length;
-      this.#sentOne();
+      this.#sentOne(length);
     }
     return bytes;
   }
-  #sentOne(): void {
+  #sentOne(length: number): void {
     const frame = this.#sendQueue.shift()!;
     const opCode = frame.memory[frame.at + AT_FLAGS] & OP_CODE_MASK;
-    this.#engine.countSent(frame.byteLength);
-    this.#movedAt = performance.now();
+    this.#engine.countSent(length);
     this.#engine.pool.give(frame);
     if (opCode === OpCode.ByeRequest || opCode === OpCode.ByeResponse) this.#step('byeOut');
   }
@@ -290,9 +298,10 @@ export class Connection implements MailSource, SocketEvents, FrameSink {
     return frame;
   }
   hasFrames(): boolean {
-    if (this.#runs.length > 0) return true;
-    if (this.state === 'ended') this.#group.mailbox.addTail(this);
-    return false;
+    return this.#runs.length > 0;
+  }
+  get ended(): boolean {
+    return this.state === 'ended';
   }
   takeTail(): Frame {
     const frame = this.#tail.shift();

@@ -82,6 +82,9 @@ export class Listener implements MailSource {
   takeFrame(): Frame {
     throw new Error('a listener receives no frames');
   }
+  get ended(): boolean {
+    return this.#ended;
+  }
   hasFrames(): boolean {
     return false;
   }

@@ -2,8 +2,8 @@
 // application's own updates, the ends of channels), which needs no pool message, and channels with received frames,
 // which do. They are served in turn, so that neither can starve the other, and channels with frames in turn as well.
 // Invariant: the last word of a channel is given out after everything else of it; a frame only with a credit.
-import type { Frame } from '../engine/frame';
-import type { Pool, Reader } from '../engine/pool';
+import type { Frame, Reader } from '../engine/frame';
+import type { Pool } from '../engine/pool';
 import { Queue } from '../engine/queue';
 
 /** A channel as the mailbox sees it. */
@@ -14,6 +14,8 @@ export interface MailSource {
   hasFrames(): boolean;
   /** What is to be told at the end of the channel, in order. */
   takeTail(): Frame;
+  /** Whether the channel is over: its tail follows its last frame. */
+  readonly ended: boolean;
   /** Whether takeTail() has given the last word. */
   readonly told: boolean;
 }
@@ -25,7 +27,8 @@ export class Mailbox implements Reader {
   reserveLent = false;
   readonly #pool: Pool;
   readonly #onReadable: () => void;
-  readonly #makePoolEmpty: () => Frame;
+  readonly #engine: { flush(): void; makePoolEmpty(group: number): Frame };
+  readonly #group: number;
   readonly #mail = new Queue<Frame | MailSource>();
   readonly #ready = new Queue<MailSource>();
   #turn = 0; // frames taken from the channel whose turn it is
@@ -33,10 +36,16 @@ export class Mailbox implements Reader {
   #starving = false;
   #episode = false; // pool_empty was told and no frame has been delivered since
 
-  constructor(pool: Pool, onReadable: () => void, makePoolEmpty: () => Frame) {
+  constructor(
+    pool: Pool,
+    group: number,
+    engine: { flush(): void; makePoolEmpty(group: number): Frame },
+    onReadable: () => void,
+  ) {
     this.#pool = pool;
     this.#onReadable = onReadable;
-    this.#makePoolEmpty = makePoolEmpty;
+    this.#engine = engine;
+    this.#group = group;
   }
 
   /** A frame that needs no pool message. */
@@ -92,14 +101,20 @@ export class Mailbox implements Reader {
     return frame;
   }
   #takeReady(): Frame | null {
-    if (!this.#pool.takeForReading(this)) return null;
+    if (!this.#pool.takeForReading(this)) {
+      this.#engine.flush(); // what leaves now need not be waited for
+      if (!this.#pool.takeForReading(this)) return null;
+    }
     const source = this.#ready.at(0)!;
     const frame = source.takeFrame();
     frame.counted = true;
+    frame.reader = this;
     this.#episode = false;
     if (!source.hasFrames()) {
       this.#ready.shift();
       this.#turn = 0;
+      // Not addTail(): a receiver that waits is being served with this very frame.
+      if (source.ended) this.#mail.push(source);
     } else if (++this.#turn >= FRAMES_PER_TURN) {
       this.#turn = 0;
       this.#ready.push(this.#ready.shift()!);
@@ -113,6 +128,6 @@ export class Mailbox implements Reader {
     }
     if (this.#episode) return null;
     this.#episode = true;
-    return this.#makePoolEmpty();
+    return this.#engine.makePoolEmpty(this.#group);
   }
 }

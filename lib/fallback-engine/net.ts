@@ -45,12 +45,15 @@ export class StreamSocket {
   #events: SocketEvents | null = null;
   #code: string | null = null;
   #closed = false;
+  #shut = false;
+  #resetting = false;
+  #pendingWrite: WriteDone | null = null;
 
   constructor(socket: net.Socket, direct: boolean) {
     this.#socket = socket;
     const handle = (socket as unknown as { _handle?: { fd?: number } })._handle;
     this.#descriptor = direct && typeof handle?.fd === 'number' ? handle.fd : -1;
-    keepWriteErrors(socket, (code) => this.#events?.onWritten(code));
+    this.#keepWriteErrors();
     socket.on('error', (error) => (this.#code = codeOf(error)));
     socket.on('close', () => {
       this.#closed = true;
@@ -95,38 +98,56 @@ export class StreamSocket {
     if (!this.#closed) this.#socket.resume();
   }
   shutdownWrite(): void {
+    this.#shut = true;
     if (!this.#socket.destroyed) this.#socket.end();
   }
   /** Closes; onClosed follows. */
   close(): void {
     this.#socket.destroy();
   }
-  /** Closes with a reset on TCP, plainly on a Unix socket. */
+  /** Closes with a reset on TCP; plainly on a Unix socket, and behind shutdownWrite(), where libuv refuses to reset. */
   reset(): void {
     const { remoteFamily, destroyed } = this.#socket;
     if (destroyed) return;
-    if (remoteFamily === undefined) this.#socket.destroy();
-    else this.#socket.resetAndDestroy();
+    if (remoteFamily === undefined || this.#shut) {
+      this.#socket.destroy();
+      return;
+    }
+    // The stream would first wait for its writes and say FIN: it is told that both are done.
+    this.#resetting = true;
+    this.#writeDone(this.#pendingWrite);
+    this.#socket.resetAndDestroy();
   }
   setReferenced(referenced: boolean): void {
     if (referenced) this.#socket.ref();
     else this.#socket.unref();
   }
+
+  /** A stream destroys its socket when a write fails, with data unread. Here the error goes to onWritten() instead. */
+  #keepWriteErrors(): void {
+    const socket = this.#socket;
+    const write = socket._write.bind(socket);
+    const final = socket._final.bind(socket);
+    socket._write = (chunk: unknown, encoding: BufferEncoding, done: WriteDone) => {
+      this.#pendingWrite = done;
+      write(chunk, encoding, (error?: Error | null) => {
+        this.#writeDone(done);
+        this.#events?.onWritten(error ? codeOf(error) : null);
+      });
+    };
+    socket._final = (done: WriteDone) => {
+      if (this.#resetting) done();
+      else final(() => done());
+    };
+  }
+  #writeDone(done: WriteDone | null): void {
+    if (done === null || this.#pendingWrite !== done) return;
+    this.#pendingWrite = null;
+    done();
+  }
 }
 
 type WriteDone = (error?: Error | null) => void;
-/** A stream destroys its socket when a write fails, with data unread. Here the error goes to `report` instead. */
-function keepWriteErrors(socket: net.Socket, report: (code: string | null) => void): void {
-  const write = socket._write.bind(socket);
-  socket._write = (chunk: unknown, encoding: BufferEncoding, done: WriteDone) => {
-    write(chunk, encoding, (error?: Error | null) => {
-      done();
-      report(error ? codeOf(error) : null);
-    });
-  };
-  const final = socket._final.bind(socket);
-  socket._final = (done: WriteDone) => final(() => done());
-}
 
 export interface TcpSettings {
   keepAliveMs: number;

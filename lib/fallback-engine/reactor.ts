@@ -78,7 +78,6 @@ export class FallbackEngine implements Engine, EngineOfConnection {
   readonly #byNumber: (Connection | Listener | undefined)[] = [];
   readonly #groups = new Map<number, FallbackGroup>();
   #dirty: Connection[] = [];
-  #dirtySet = new Set<Connection>();
   #posted = 0;
   #flushScheduled = false;
   #turnEnd: (() => void)[] = [];
@@ -174,8 +173,7 @@ export class FallbackEngine implements Engine, EngineOfConnection {
   }
 
   markDirty(connection: Connection): void {
-    if (this.#dirtySet.has(connection)) return;
-    this.#dirtySet.add(connection);
+    connection.dirty = true;
     this.#dirty.push(connection);
     if (this.#flushScheduled) return;
     this.#flushScheduled = true;
@@ -189,7 +187,6 @@ export class FallbackEngine implements Engine, EngineOfConnection {
     if (this.#dirty.length === 0) return;
     const dirty = this.#dirty;
     this.#dirty = [];
-    this.#dirtySet.clear();
     for (const connection of dirty) connection.flush();
   }
   /** Runs `callback` when every socket has had its turn. */
@@ -318,7 +315,7 @@ class FallbackGroup implements EngineGroup, GroupOfConnection {
     onReadable: () => void,
   ) {
     this.#engine = engine;
-    this.mailbox = new Mailbox(engine.pool, onReadable, () => engine.makePoolEmpty(id));
+    this.mailbox = new Mailbox(engine.pool, id, engine, onReadable);
   }
 
   get closed(): boolean {

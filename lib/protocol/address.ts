@@ -278,7 +278,9 @@ function checkedPath(path: string): string {
 }
 
 function checkedMessage(message: AddressableMessage): AddressableMessage {
-  if (typeof message !== 'object' || message === null) throw invalidArgument('message', 'a Message', message);
+  // The headers of a message that is not owned throw null_message: they are not looked at here.
+  if (typeof message !== 'object' || message === null || !('textHeaders' in message))
+    throw invalidArgument('message', 'a Message', message);
   return message;
 }
 

@@ -4,6 +4,8 @@
 
 import { AmpeStatus, rawToStatus, statusName } from './status';
 
+export { invalidArgument } from './invalid-argument';
+
 /** What can be told about an error besides its status. */
 export interface AmpeErrorDetails {
   /** A finer code than the one of the status, e.g. `ERR_AMPE_BAD_NAME`. */
@@ -103,24 +105,4 @@ export function statusToError(status: AmpeStatus): AmpeError | null {
  */
 export function errorToStatus(error: unknown): AmpeStatus {
   return error instanceof AmpeError ? error.status : AmpeStatus.UnknownError;
-}
-
-/**
- * The TypeError for an argument of the wrong type, in the form Node uses.
- * @param name name of the argument
- * @param expected what it must be, with its article: `'a string'`
- * @param actual what came
- */
-export function invalidArgument(name: string, expected: string, actual: unknown): TypeError {
-  const error = new TypeError(`The "${name}" argument must be ${expected}. Received ${describe(actual)}`);
-  return Object.assign(error, { code: 'ERR_INVALID_ARG_TYPE' as const });
-}
-
-function describe(value: unknown): string {
-  if (value === null || value === undefined) return String(value);
-  if (typeof value === 'object') {
-    const maker: unknown = (value as { constructor?: { name?: unknown } }).constructor?.name;
-    return typeof maker === 'string' && maker !== '' ? `an instance of ${maker}` : 'an object';
-  }
-  return `type ${typeof value}`;
 }

@@ -2,6 +2,8 @@
 // Layer: protocol. Knows neither errors (ampe-error.ts) nor messages.
 // Invariant: names[n] is the name of status n; the numbers are part of the protocol and never move.
 
+import { invalidArgument } from './invalid-argument';
+
 /**
  * Outcome told by a message of the engine ({@link AmpeStatus.Success} is 0), or the reason of an error.
  * The numbers are part of the protocol.
@@ -128,8 +130,10 @@ export function rawToStatus(raw: number): AmpeStatus {
  * The name of a status as the protocol spells it.
  * @param status a status number
  * @returns e.g. `'channel_closed'`; `'unknown_error'` for a number that is no status
+ * @throws TypeError (ERR_INVALID_ARG_TYPE) for something else than a number
  * @see docs/PROTOCOL.md section 2
  */
 export function statusName(status: AmpeStatus): string {
+  if (typeof status !== 'number') throw invalidArgument('status', 'a number', status);
   return names[rawToStatus(status)];
 }

@@ -255,7 +255,7 @@ rule('uint8array-other-realm', 'body and headers take them, and subclasses', (ce
   class Bytes extends Uint8Array {}
   expect(body.set(new Bytes([98])).toString()).toBe('b');
   // A window of a larger buffer, and shared memory.
-  expect(body.set(new Uint8Array(Buffer.from('-abc-').buffer.slice(0)).subarray(0, 0)).byteLength).toBe(0);
+  expect(body.set(new Uint8Array([45, 97, 98, 99, 45]).subarray(1, 4)).toString()).toBe('abc');
   const shared = new Uint8Array(new SharedArrayBuffer(4)).fill(99);
   expect(body.set(shared).toString()).toBe('cccc');
 });
@@ -272,7 +272,7 @@ rule('headers-with-crlf-colon', 'refused, nothing written', (cell) => {
     ['a', '\n1'],
     ['a', '1\r\nb:2'],
   ]) {
-    expect(() => textHeaders.append(name!, value!)).toThrow(
+    expect(() => textHeaders.append(name, value)).toThrow(
       expect.objectContaining({ status: AmpeStatus.InvalidMessage }),
     );
     expect(textHeaders.byteLength).toBe(0);
@@ -290,7 +290,7 @@ rule('lengths-at-the-limit', 'both at 65535 through two engines; 65536 refused',
   const got = await server.receive('the largest message');
   expect([got.channelNumber, got.textHeaders.byteLength, got.body.byteLength]).toEqual([serverChannel, 65535, 65535]);
   expect(got.body.bytes().equals(body)).toBe(true);
-  expect(got.textHeaders.get('n')).toBe(headers[0]![1]);
+  expect(got.textHeaders.get('n')).toBe(headers[0][1]);
 });
 
 // ── twice, foreign, after the end ──

@@ -14,7 +14,7 @@ import {
   UdsServerAddress,
   type Message,
 } from 'tofu-ampe';
-import { readVectors, refusal, rule, seen, within, type Side } from './support';
+import { WIRE, readVectors, refusal, rule, seen, within, type Side } from './support';
 
 const vectors = readVectors();
 const NULL_MESSAGE = 'null_message';
@@ -80,7 +80,7 @@ rule('status-errors', 'there and back', () => {
     expect(error).toBeInstanceOf(AmpeError);
     expect(error).toBeInstanceOf(Error);
     expect(error.status).toBe(status);
-    expect(error.code).toBe(`ERR_AMPE_${STATUS_NAMES[status]!.toUpperCase()}`);
+    expect(error.code).toBe(`ERR_AMPE_${STATUS_NAMES[status].toUpperCase()}`);
     expect(tofu.errorToStatus(error)).toBe(status);
   }
   for (const other of [new Error('x'), new TypeError('x'), null, undefined, 'x', { status: 3 }]) {
@@ -374,6 +374,22 @@ rule('message-received-as-answer', 'echoing the received message itself', async 
   }
 });
 
+rule(
+  'message-received-as-answer',
+  'a received message goes on to another channel when its number is set',
+  async (cell) => {
+    const side = cell.side();
+    const from = await cell.acceptedRaw(side);
+    const to = await cell.acceptedRaw(side);
+    from.peer.send({ op: WIRE.Request, id: 31, headers: 'k:v\r\n', body: 'forwarded' });
+    const message = await side.expect({ channel: from.channel, id: 31n });
+    message.channelNumber = to.channel;
+    side.group.post(message);
+    expect(await to.peer.frame()).toMatchObject({ channel: to.channel, id: 31n, headers: 'k:v\r\n' });
+    expect(from.peer.received.length).toBe(0);
+  },
+);
+
 rule('body-append', 'strings, buffers, and the limit', (cell) => {
   const { body } = cell.side().message();
   expect(body.append('å')).toBe(body);
@@ -546,7 +562,7 @@ rule('dead-after-dispose', 'every reference, also by using', (cell) => {
     kept.push(scoped);
     expect(scoped.owned).toBe(true);
   }
-  expect(kept[0]!.owned).toBe(false);
+  expect(kept[0].owned).toBe(false);
 });
 
 rule('dead-after-update', 'every reference', async (cell) => {
@@ -706,4 +722,22 @@ rule('dead-after-post', 'a message which comes back is a new one', async (cell) 
   expect(returned).not.toBe(posted);
   for (const { name, use } of uses) expect([name, refusal(use)]).toEqual([name, NULL_MESSAGE]);
   await side.expectClosed(channel, id);
+});
+
+rule('default-options', 'values and immutability', (cell) => {
+  const { DefaultOptions } = tofu;
+  expect(DefaultOptions).toMatchObject({
+    connectTimeoutMs: 10_000,
+    handshakeTimeoutMs: 10_000,
+    closeTimeoutMs: 5_000,
+    keepAliveMs: 60_000,
+    udsMode: 0o600,
+    maxChannels: 65_534,
+  });
+  const { initialPoolMsgs, maxPoolMsgs } = DefaultOptions;
+  expect(initialPoolMsgs).toBeLessThanOrEqual(maxPoolMsgs);
+  expect(Object.isFrozen(DefaultOptions)).toBe(true);
+  const { reactor } = cell.engine();
+  expect(reactor.backend).toBe(cell.name.engine.backend);
+  expect(reactor.backendReason.length).toBeGreaterThan(0);
 });

@@ -1,6 +1,6 @@
 // Protocol section 3: each row of the table of post(), on live channels, and what a successful post does.
 
-import { OpCode, type Message } from 'tofu-ampe';
+import { AmpeError, OpCode, type Message } from 'tofu-ampe';
 import { WIRE, refusal, rule, seen, type Cell, type MessageInit, type OpCodeName, type Side } from './support';
 
 /** The post is refused with `status`, and the message stays the caller's with everything it had. */
@@ -205,6 +205,7 @@ rule('post-7-unknown-channel', 'never handed out, or handed out by another engin
   const third = server.sibling();
   const known = new Set([clientChannel, next.clientChannel]);
   const foreign = [listener.channel, next.serverChannel].filter((number) => !known.has(number));
+  expect(foreign.length).toBeGreaterThan(0);
   for (const channel of foreign) expectRefused(client, { op: 'Request', channel }, 'invalid_channel_number');
   expect(third.group.tryReceive()).toBeNull();
 });
@@ -483,7 +484,7 @@ rule('post-assigns-channel', 'new, different numbers, known at once', async (cel
   for (let i = 0; i < 3; i++) {
     const peer = await server.accept();
     const [hello, signal] = await peer.frames(2);
-    expect(signal).toMatchObject({ channel: hello!.channel, body: Buffer.from(`${hello!.channel}`) });
+    expect(signal).toMatchObject({ channel: hello.channel, body: Buffer.from(`${hello.channel}`) });
   }
 });
 
@@ -505,3 +506,21 @@ rule('post-header-snapshot', 'the header stays as it was when the slot is used a
   expect(header.messageId).toBe(50n);
   expect(again.messageId).toBe(51n);
 });
+
+rule('error-details', 'channelNumber, messageId, code and name of the error', (cell) => {
+  const side = cell.side();
+  const message = side.message({ op: 'Request', channel: 60000, id: 12 });
+  const error = thrownBy(() => side.group.post(message));
+  expect(error).toBeInstanceOf(AmpeError);
+  expect(error).toMatchObject({ channelNumber: 60000, messageId: 12n, code: 'ERR_AMPE_INVALID_CHANNEL_NUMBER' });
+  expect(error.message).toMatch(/invalid_channel_number/);
+});
+
+function thrownBy(action: () => unknown): Error {
+  try {
+    action();
+  } catch (error) {
+    return error as Error;
+  }
+  throw new Error('expected a refusal, but nothing was thrown');
+}

@@ -109,7 +109,7 @@ rule('frame-golden', 'every golden frame is read', async (cell) => {
   const listener = await side.listen();
   for (const vector of good) {
     const expected = {
-      op: OP_NAMES[vector.opCode]!,
+      op: OP_NAMES[vector.opCode],
       id: vector.messageId,
       more: vector.more,
       origin: 'application' as const,
@@ -138,7 +138,7 @@ rule('frame-golden', 'every golden frame is written byte for byte', async (cell)
     const { peer, channel, hello } = await cell.dialledRaw(side);
     const at = frame({ ...hello!, op: WIRE.HelloRequest }).length;
     const init: MessageInit = {
-      op: OP_NAMES[vector.opCode]!,
+      op: OP_NAMES[vector.opCode],
       id: vector.messageId,
       more: vector.more,
       body: vector.body,
@@ -210,7 +210,7 @@ rule('frame-any-segmentation', 'a Hello and many frames in one piece', async (ce
   const side = cell.side();
   const { address } = await side.listen();
   const peer = await cell.rawClient(address);
-  const many = Array.from({ length: 300 }, (_, i) => frame({ id: i + 1, body: Buffer.alloc(i, i) }));
+  const many = Array.from({ length: 100 }, (_, i) => frame({ id: i + 1, body: Buffer.alloc(i, i) }));
   peer.write(Buffer.concat([frame({ op: WIRE.HelloRequest, id: 77 }), ...many]));
   const hello = await side.expect({ op: 'HelloRequest', id: 77n });
   for (let i = 0; i < many.length; i++) {
@@ -232,7 +232,7 @@ rule('frame-any-segmentation', 'random pieces of random frames', async (cell) =>
   const run = async (frames: FrameInit[], sizes: number[]): Promise<void> => {
     const stream = Buffer.concat(frames.map(frame));
     for (let at = 0, i = 0; at < stream.length; i++) {
-      const size = sizes[i % sizes.length]!;
+      const size = sizes[i % sizes.length];
       await peer.dribble(stream.subarray(at, at + size), size);
       at += size;
     }
@@ -371,7 +371,7 @@ rule('trust-cleared', 'origin, status and internal bits are cleared', async (cel
   const { peer, channel } = await cell.acceptedRaw(side);
   for (const vector of clean) {
     peer.write(vector.frame);
-    const op = OP_NAMES[vector.opCode]!;
+    const op = OP_NAMES[vector.opCode];
     const message = await side.expect({ op, id: vector.messageId, channel, origin: 'application', status: 'success' });
     expect(message.body.bytes()).toEqual(vector.body);
   }
@@ -409,6 +409,20 @@ rule('trust-cannot-pose', 'a peer cannot fake channel_closed, pool_empty or a re
   expect((await peer.frame()).body.toString()).toBe('still open');
 });
 
+rule(
+  'trust-cannot-pose',
+  'a server cannot fake the engine’s HelloResponse, a client not its ByeResponse',
+  async (cell) => {
+    const side = cell.side();
+    const { peer, channel, hello, id } = await cell.dialledRaw(side, { answer: false });
+    peer.send({ op: WIRE.HelloResponse, bits: 0x10, status: 24, id: hello!.id });
+    await side.expect({ op: 'HelloResponse', origin: 'application', status: 'success', channel, id });
+    peer.send({ op: WIRE.ByeResponse, bits: 0xd0, status: 17, id: 5 }).halfClose();
+    await side.expect({ op: 'ByeResponse', origin: 'application', status: 'success', channel, id: 5n });
+    await side.expectClosed(channel, id);
+  },
+);
+
 rule('violation-first-frame', 'every bad vector', async (cell) => {
   const side = cell.side();
   for (const vector of vectors.bad) await expectUnseenViolation(cell, side, vector.frame);
@@ -439,6 +453,27 @@ rule('violation-behind-hello', 'every bad vector, sent by a server', async (cell
     await side.expectClosed(channel, id);
     await cell.expectReset(peer);
   }
+});
+
+rule('violation-behind-hello', 'every bad vector, byte by byte', async (cell) => {
+  const side = cell.side();
+  const listener = await side.listen();
+  for (const vector of vectors.bad) {
+    const { peer, channel, id } = await cell.acceptedRaw(side, listener);
+    await peer.dribble(vector.frame);
+    await side.expectClosed(channel, id);
+    await cell.expectReset(peer);
+  }
+});
+
+rule('violation-once', 'further violations and valid frames in the same piece', async (cell) => {
+  const side = cell.side();
+  const { peer, channel, id } = await cell.acceptedRaw(side);
+  peer.send({ op: 10, id: 3 }, { op: 11, id: 3 }, { id: 4 }, { op: WIRE.ByeRequest, id: 5 });
+  await side.expectClosed(channel, id);
+  await cell.expectReset(peer);
+  await cell.acceptedRaw(side);
+  expect(side.ampe.stats().protocolViolations).toBe(1n);
 });
 
 rule('violation-keeps-valid', 'frames in front of the bad one are delivered, those behind it are not', async (cell) => {
@@ -497,10 +532,10 @@ rule('violation-others-unharmed', 'other channels of the listener and of the eng
   const unseen = await cell.rawClient(listener.address);
   unseen.send({ op: 12, id: 1 });
   await cell.expectReset(unseen);
-  links[0]!.peer.send({ op: 12, id: 1 });
-  await server.expectClosed(links[0]!.channel, 77n);
-  links[1]!.peer.send({ id: 5, body: 'raw' });
-  await server.expect({ channel: links[1]!.channel, body: 'raw' });
+  links[0].peer.send({ op: 12, id: 1 });
+  await server.expectClosed(links[0].channel, 77n);
+  links[1].peer.send({ id: 5, body: 'raw' });
+  await server.expect({ channel: links[1].channel, body: 'raw' });
   client.post({ op: 'Request', channel: clientChannel, body: 'own' });
   const request = await server.expect({ channel: serverChannel, body: 'own' });
   server.answer(request, 'Response');

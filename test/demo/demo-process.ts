@@ -3,12 +3,14 @@
 // Invariant: every wait has a deadline that says what it waited for; a process that outlives its test is killed.
 
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
-import { mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { setInterval } from 'node:timers/promises';
 
 const ROOT = resolve(__dirname, '../..');
 const DEADLINE_MS = 60_000;
+const POLL_INTERVAL_MS = 10;
 
 export interface DemoEnd {
   readonly code: number | null;
@@ -136,12 +138,22 @@ export async function underDeadline<T>(promise: Promise<T>, waitedFor: () => str
   }
 }
 
+/** False also for a process that has ended but was not yet waited for by its parent. */
 export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
-    return true;
+    return process.platform !== 'linux' || !/^State:\tZ/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ESRCH') return false;
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ESRCH' || code === 'ENOENT') return false;
     throw error;
   }
+}
+
+/** Nobody reports the end of a process that is not our child, so it is asked for again and again. */
+export async function untilGone(pid: number): Promise<void> {
+  const gone = (async () => {
+    for await (const _ of setInterval(POLL_INTERVAL_MS)) if (!isAlive(pid)) return;
+  })();
+  await underDeadline(gone, () => `the process ${pid} to end`);
 }

@@ -5,7 +5,7 @@ import { readdirSync, truncateSync } from 'node:fs';
 import { createServer, type ListenOptions, type Server } from 'node:net';
 import { join } from 'node:path';
 import { findFreeTcpPort } from 'tofu-ampe/testing';
-import { buildDemo, DemoProcess, type DemoEnd, isAlive, Scratch, underDeadline } from './demo-process';
+import { buildDemo, DemoProcess, type DemoEnd, isAlive, Scratch, underDeadline, untilGone } from './demo-process';
 
 /** So much that a transfer is far from its end when its first tenth is done. */
 const HUGE_FILE_BYTES = 4 * 1024 ** 3;
@@ -18,7 +18,7 @@ const FIRST_TENTH = /^\d\d %: /m;
 jest.setTimeout(TEST_LIMIT_MS);
 
 let scratch: Scratch;
-let demos: DemoProcess[];
+let demos: DemoProcess[] = [];
 
 beforeAll(buildDemo, BUILD_LIMIT_MS);
 
@@ -29,7 +29,7 @@ beforeEach(() => {
 
 afterEach(async () => {
   for (const demo of demos) await demo.destroy();
-  scratch.remove();
+  scratch?.remove();
 });
 
 function start(...args: string[]): DemoProcess {
@@ -136,11 +136,7 @@ describe.each(['tcp', 'uds'])('over %s', (transport) => {
     const demo = start(scratch.hugeFile('huge.bin', HUGE_FILE_BYTES), '--transport', transport);
     const pid = await workerOf(demo);
     demo.kill('SIGKILL');
-    // The worker holds the write end of nothing the test reads, so its end is asked for until the deadline.
-    const gone = (async () => {
-      while (isAlive(pid)) await new Promise((resolve) => setImmediate(resolve));
-    })();
-    await underDeadline(gone, () => `the worker ${pid} to end`);
+    await untilGone(pid);
     expect((await demo.end()).signal).toBe('SIGKILL');
   });
 

@@ -30,6 +30,8 @@ const NOT_A_PID = 1;
 type ClientAddress = TcpClientAddress | UdsClientAddress;
 type Behaviour = (address: ClientAddress, killed: AbortSignal) => Promise<void>;
 
+jest.setTimeout(120_000);
+
 let scratch: Scratch;
 
 beforeEach(() => {
@@ -150,8 +152,31 @@ test('a worker that leaves without an answer is told', async () => {
     });
   };
   await expect(serve(leaving, new Uint8Array(1_000_000))).rejects.toThrow(
-    /^The worker \(pid \d+\) closed the connection/,
+    /^The worker \(pid \d+\) left, when 0\.0 of 1\.0 MB were done\.$/,
   );
+});
+
+test('a worker whose connection breaks without an answer is told', async () => {
+  const breaking: Behaviour = (address, killed) =>
+    fakeWorker(address, killed, honestCard, (message, group) => {
+      if (message.opCode !== OpCode.Request) return;
+      message.opCode = OpCode.ByeSignal;
+      message.more = false;
+      group.post(message);
+    });
+  await expect(serve(breaking, new Uint8Array(10))).rejects.toThrow(/^The worker \(pid \d+\) closed the connection/);
+});
+
+test('a Bye of the worker that crosses the one of the server is as good as the answer', async () => {
+  const eager: Behaviour = (address, killed) =>
+    fakeWorker(address, killed, honestCard, (message, group) => {
+      if (message.opCode !== OpCode.Request) return;
+      const bye = message.clone();
+      answerWith(SHA256_OF_NOTHING, 0)(message, group);
+      bye.opCode = OpCode.ByeRequest;
+      group.post(bye);
+    });
+  await expect(serve(eager, new Uint8Array(0))).resolves.toMatchObject({ bytes: 0 });
 });
 
 test('a stranger is sent away and does not disturb the transfer', async () => {

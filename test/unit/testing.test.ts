@@ -2,10 +2,21 @@
 // once, leftovers of dead processes do not pile up, and the end of groups and tasks hides nothing.
 
 import { spawn, type ChildProcess } from 'node:child_process';
+import crypto from 'node:crypto';
 import { once } from 'node:events';
-import { existsSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
-import { createServer, type Server } from 'node:net';
-import { tmpdir } from 'node:os';
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
+import { createServer, type AddressInfo, type Server } from 'node:net';
+import os from 'node:os';
 import { dirname, isAbsolute, join } from 'node:path';
 
 import { transformSync } from '@swc/core';
@@ -13,9 +24,10 @@ import { transformSync } from '@swc/core';
 import { destroyChannels, findFreeTcpPort, runTasks, tempUdsPath } from 'tofu-ampe/testing';
 import type { Ampe, ChannelGroup } from 'tofu-ampe';
 
-const scratch = mkdtempSync(join(tmpdir(), 'ta-'));
+const scratch = mkdtempSync(join(os.tmpdir(), 'ta-'));
 const compiled = join(scratch, 'testing.js');
-const realTmpdir = process.env.TMPDIR;
+const children = new Set<ChildProcess>();
+let childTmpdir = os.tmpdir();
 
 beforeAll(() => {
   const source = readFileSync(join(__dirname, '../../lib/testing.ts'), 'utf8');
@@ -24,23 +36,32 @@ beforeAll(() => {
   writeFileSync(compiled, transformSync(source, { filename: 'testing.ts', ...options }).code);
 });
 
-afterEach(() => {
-  if (realTmpdir === undefined) delete process.env.TMPDIR;
-  else process.env.TMPDIR = realTmpdir;
+afterEach(async () => {
+  await Promise.all([...children].map((child) => end(child, 'SIGKILL')));
+  jest.restoreAllMocks();
+  childTmpdir = os.tmpdir();
 });
 
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 
-/** A new temporary directory for this process and the children it starts from now on. */
+/** A new temporary directory for this test and the processes it starts from now on. */
 function useTmpdir(name: string): string {
   const directory = join(scratch, name);
   mkdirSync(directory, { recursive: true });
-  process.env.TMPDIR = directory;
+  jest.spyOn(os, 'tmpdir').mockReturnValue(directory);
+  childTmpdir = directory;
   return directory;
 }
 
 function claimsIn(directory: string): string[] {
   return readdirSync(directory).flatMap((folder) => readdirSync(join(directory, folder)));
+}
+
+function start(program: string): ChildProcess {
+  const env = { ...process.env, TMPDIR: childTmpdir };
+  const child = spawn(process.execPath, ['-e', program], { stdio: ['pipe', 'pipe', 'inherit'], env });
+  children.add(child);
+  return child;
 }
 
 /** Starts a process that calls the helpers, tells what it got in one line of JSON, and lives until stdin ends. */
@@ -53,7 +74,7 @@ function startClaimer(ports: number, paths: number): ChildProcess {
       console.log(JSON.stringify({ ports, paths }));
       process.stdin.resume().on('end', () => process.exit(0));
     })();`;
-  return spawn(process.execPath, ['-e', program], { stdio: ['pipe', 'pipe', 'inherit'] });
+  return start(program);
 }
 
 async function firstLine(child: ChildProcess): Promise<{ ports: number[]; paths: string[] }> {
@@ -66,6 +87,7 @@ async function firstLine(child: ChildProcess): Promise<{ ports: number[]; paths:
 }
 
 async function end(child: ChildProcess, how: 'exit' | 'SIGKILL'): Promise<void> {
+  children.delete(child);
   if (child.exitCode !== null || child.signalCode !== null) return;
   const ended = once(child, 'exit');
   if (how === 'exit') child.stdin!.end();
@@ -94,68 +116,47 @@ describe('findFreeTcpPort', () => {
 
   test('gives different ports to processes running at once', async () => {
     useTmpdir('parallel');
-    const children = Array.from({ length: 4 }, () => startClaimer(40, 0));
-    try {
-      const claims = await Promise.all(children.map(firstLine));
-      const mine = await Promise.all(Array.from({ length: 40 }, () => findFreeTcpPort()));
-      const ports = [...mine, ...claims.flatMap((claim) => claim.ports)];
-      expect(ports).toHaveLength(200);
-      expect(new Set(ports).size).toBe(ports.length);
-    } finally {
-      await Promise.all(children.map((child) => end(child, 'exit')));
-    }
+    const claimers = Array.from({ length: 4 }, () => startClaimer(40, 0));
+    const claims = await Promise.all(claimers.map(firstLine));
+    const mine = await Promise.all(Array.from({ length: 40 }, () => findFreeTcpPort()));
+    const ports = [...mine, ...claims.flatMap((claim) => claim.ports)];
+    expect(ports).toHaveLength(200);
+    expect(new Set(ports).size).toBe(ports.length);
   });
 
-  // A port is picked at random, so that two processes rarely meet. Here they must: all but ten ports are somebody's.
-  test('lets processes that fight for the last ports each win different ones', async () => {
+  // A port is picked at random, so that processes rarely meet. Here they must: three of them want six of ten ports.
+  test('lets processes that fight for the same few ports win different ones', async () => {
     const directory = useTmpdir('fight');
-    await findFreeTcpPort();
-    const [folder] = readdirSync(directory);
-    const children: ChildProcess[] = [];
-    try {
-      const few = Array.from({ length: 10 }, (_, index) => 10_240 + index * 7);
-      for (let index = 0; index < 3; index++) {
-        const program = `
-          const crypto = require('node:crypto');
-          const few = ${JSON.stringify(few)};
-          crypto.randomInt = () => few[Math.floor(Math.random() * few.length)];
-          const { findFreeTcpPort } = require(${JSON.stringify(compiled)});
-          (async () => {
-            const ports = [await findFreeTcpPort(), await findFreeTcpPort()];
-            console.log(JSON.stringify({ ports, paths: [] }));
-            process.stdin.resume().on('end', () => process.exit(0));
-          })();`;
-        children.push(spawn(process.execPath, ['-e', program], { stdio: ['pipe', 'pipe', 'inherit'] }));
-      }
-      const ports = (await Promise.all(children.map(firstLine))).flatMap((claim) => claim.ports);
-      expect(ports).toHaveLength(6);
-      expect(new Set(ports).size).toBe(6);
-      const files = readdirSync(join(directory, folder));
-      for (const port of ports) expect(files.filter((name) => name.startsWith(`${port}-`))).toHaveLength(1);
-    } finally {
-      await Promise.all(children.map((child) => end(child, 'exit')));
-    }
+    const few = Array.from({ length: 10 }, (_, index) => 10_240 + index * 7);
+    const fighter = `
+      const few = ${JSON.stringify(few)};
+      require('node:crypto').randomInt = () => few[Math.floor(Math.random() * few.length)];
+      const { findFreeTcpPort } = require(${JSON.stringify(compiled)});
+      (async () => {
+        const ports = [await findFreeTcpPort(), await findFreeTcpPort()];
+        console.log(JSON.stringify({ ports, paths: [] }));
+        process.stdin.resume().on('end', () => process.exit(0));
+      })();`;
+    const fighters = [fighter, fighter, fighter].map(start);
+    const ports = (await Promise.all(fighters.map(firstLine))).flatMap((claim) => claim.ports);
+    expect(new Set(ports).size).toBe(6);
+    for (const port of ports) expect(few).toContain(port);
+    const claims = claimsIn(directory).map((name) => Number(name.split('-')[0]));
+    expect(claims.sort()).toEqual(ports.sort());
   });
 
-  test('skips a port somebody listens on', async () => {
-    useTmpdir('taken');
-    const taken = await findFreeTcpPort();
-    const server = await listen(taken, '127.0.0.1');
-    const program = `
-      const crypto = require('node:crypto');
-      const offered = [${taken}, ${taken}, ${taken + 1}, ${taken + 2}, ${taken + 3}];
-      crypto.randomInt = () => offered.shift() ?? 20000 + Math.floor(Math.random() * 9999);
-      require(${JSON.stringify(compiled)}).findFreeTcpPort().then((port) => console.log(JSON.stringify({ ports: [port], paths: [] })));`;
-    // Its own temporary directory: only the kernel can tell it that the port is in use.
-    useTmpdir('taken-elsewhere');
-    const child = spawn(process.execPath, ['-e', program], { stdio: ['pipe', 'pipe', 'inherit'] });
-    const exited = once(child, 'exit');
+  test('skips a port somebody listens on, and keeps no claim to it', async () => {
+    const server = await listen(await findFreeTcpPort(), '127.0.0.1');
     try {
-      const { ports } = await firstLine(child);
-      expect(ports).toHaveLength(1);
-      expect(ports[0]).not.toBe(taken);
+      const { port: taken } = server.address() as AddressInfo;
+      const offers = [taken, await findFreeTcpPort()];
+      // Another folder of claims: now only the kernel can tell that the port is in use.
+      const directory = useTmpdir('taken');
+      jest.spyOn(crypto, 'randomInt').mockImplementation((() => offers.shift()!) as () => never);
+      const [, expected] = [...offers];
+      expect(await findFreeTcpPort()).toBe(expected);
+      expect(claimsIn(directory)).toEqual([expect.stringMatching(`^${expected}-`)]);
     } finally {
-      await exited;
       await close(server);
     }
   });
@@ -242,15 +243,10 @@ describe('tempUdsPath', () => {
   });
 
   test('gives different paths to processes running at once', async () => {
-    const children = Array.from({ length: 3 }, () => startClaimer(0, 50));
-    try {
-      const claims = await Promise.all(children.map(firstLine));
-      const paths = claims.flatMap((claim) => claim.paths);
-      expect(paths).toHaveLength(150);
-      expect(new Set(paths).size).toBe(paths.length);
-    } finally {
-      await Promise.all(children.map((child) => end(child, 'exit')));
-    }
+    const claims = await Promise.all(Array.from({ length: 3 }, () => startClaimer(0, 50)).map(firstLine));
+    const paths = claims.flatMap((claim) => claim.paths);
+    expect(paths).toHaveLength(150);
+    expect(new Set(paths).size).toBe(paths.length);
   });
 
   test('moves to /tmp when the temporary directory has a long name, counted in bytes', () => {
@@ -370,6 +366,11 @@ describe('runTasks', () => {
 
   test('a rejection without a reason is a failure too', async () => {
     const failing = (): Promise<never> => Promise.reject(undefined);
-    await expect(runTasks([failing]).then(() => 'resolved', (reason: unknown) => ({ reason }))).resolves.toEqual({ reason: undefined });
+    await expect(
+      runTasks([failing]).then(
+        () => 'resolved',
+        (reason: unknown) => ({ reason }),
+      ),
+    ).resolves.toEqual({ reason: undefined });
   });
 });

@@ -5,7 +5,7 @@
 import { existsSync, rmSync } from 'node:fs';
 import { AmpeStatus, Reactor, errorToStatus, type Ampe, type Message, type Options } from 'tofu-ampe';
 import { tempUdsPath } from 'tofu-ampe/testing';
-import { eventually, within } from './deadline';
+import { DEADLINE_MS, eventually, within } from './deadline';
 import { WIRE, type RawFrame } from './bytes';
 import type { CellName, EngineSpec, Transport } from './engines';
 import { nothingAddedSince, openResources } from './open-resources';
@@ -197,16 +197,16 @@ export class Cell {
   // ── the end ──
 
   /** @internal Called by rule() after a case that succeeded. */
-  async finish(): Promise<void> {
+  async finish(deadlineMs: number = DEADLINE_MS): Promise<void> {
     for (const cleanup of this.cleanups.reverse()) await cleanup();
     for (const message of this.kept) message[Symbol.dispose]();
     for (const side of this.sides) {
       if (!isGone(side.ampe)) await within('a group to be destroyed', side.ampe.destroy(side.group));
     }
-    for (const { ampe } of this.engines) if (!isGone(ampe)) await this.expectAtRest(ampe);
+    for (const { ampe } of this.engines) if (!isGone(ampe)) await this.expectAtRest(ampe, deadlineMs);
     for (const { reactor } of this.engines) await within('an engine to be destroyed', reactor.destroy());
     await this.closeRawPeers();
-    await nothingAddedSince(this.before);
+    await nothingAddedSince(this.before, deadlineMs);
     const left = this.paths.filter((path) => existsSync(path));
     if (left.length > 0) throw new Error(`socket files left: ${left.join(', ')}`);
   }
@@ -224,7 +224,7 @@ export class Cell {
     for (const server of this.servers) await server.close();
   }
 
-  private async expectAtRest(ampe: Ampe): Promise<void> {
+  private async expectAtRest(ampe: Ampe, timeoutMs: number): Promise<void> {
     const rest = { channels: 0, listeners: 0, groups: 0 };
     await eventually(
       'a full pool, no channel, no listener, no group',
@@ -232,7 +232,7 @@ export class Cell {
         const stats = ampe.stats();
         return stats.poolFree === stats.poolTotal && show(pick(stats)) === show(rest);
       },
-      { describe: () => show(ampe.stats()) },
+      { timeoutMs, describe: () => show(ampe.stats()) },
     );
   }
 }

@@ -59,5 +59,5 @@ export function formatTitle(ruleId: string, title: string, cellLabel: string): s
 export function parseTitle(text: string): { ruleId: string; title: string; cell: string } | null {
   const parts = text.split(SEPARATOR);
   if (parts.length !== 3) return null;
-  return { title: parts[0]!, ruleId: parts[1]!, cell: parts[2]! };
+  return { title: parts[0], ruleId: parts[1], cell: parts[2] };
 }

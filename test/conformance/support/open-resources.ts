@@ -36,8 +36,9 @@ function addedSince(before: Resources): string[] {
   return added;
 }
 
-export function nothingAddedSince(before: Resources): Promise<void> {
+export function nothingAddedSince(before: Resources, timeoutMs: number): Promise<void> {
   return eventually('sockets and timers of the case to be gone', () => addedSince(before).length === 0, {
+    timeoutMs,
     describe: () => addedSince(before).join(', '),
   });
 }

@@ -100,3 +100,6 @@ class ConformanceReporter {
 }
 
 module.exports = ConformanceReporter;
+module.exports.judge = judge;
+module.exports.collect = collect;
+module.exports.isWholeRun = isWholeRun;

@@ -1,0 +1,288 @@
+// faults.mjs: the faults that mutants.mjs plants. Each is a slip somebody could make, and names the rule of
+// test/conformance/rules.ts whose case has to notice it.
+// Knows the sources by exact pieces of text: when a piece is not found exactly once, the run fails, so a fault never
+// silently becomes none. A fault whose text was rewritten is planted anew in the new text, not dropped.
+// Invariant: a fault compiles and changes behaviour; what the tests rightly cannot see is not listed.
+
+/**
+ * @typedef {object} Fault
+ * @property {string} name      what goes wrong, kebab-case
+ * @property {string} file      below lib/
+ * @property {[find: string, put: string][]} edits
+ * @property {string} suite     test/conformance/<suite>.test.ts
+ * @property {string} rule      id of the rule that catches it
+ * @property {string} [engine]  when another engine of the suite than 'fallback' is meant
+ */
+
+const connection = 'fallback-engine/connection.ts';
+const mailbox = 'fallback-engine/mailbox.ts';
+const net = 'fallback-engine/net.ts';
+const engine = 'fallback-engine/reactor.ts';
+const numbers = 'fallback-engine/channel-numbers.ts';
+const states = 'protocol/channel-state.ts';
+const framer = 'protocol/framer.ts';
+const postCheck = 'protocol/post-check.ts';
+const pool = 'engine/pool.ts';
+const group = 'channel-group.ts';
+const message = 'message.ts';
+const wait = 'wait.ts';
+
+const fault = (name, file, suite, rule, ...edits) => ({ name, file, suite, rule, edits });
+
+/** @type {Fault[]} */
+export const FAULTS = [
+  // ── waking and order ──
+  fault('wake-dropped', mailbox, 'channels', 'order', [
+    'this.#ready.push(source);\n    this.#onReadable();',
+    'this.#ready.push(source);',
+  ]),
+  fault('flush-forgotten', engine, 'channels', 'order', [
+    'for (const connection of dirty) connection.flush();',
+    'for (const connection of dirty.slice(1)) connection.flush();',
+  ]),
+  fault('slow-write-not-continued', connection, 'channels', 'order', [
+    "if (this.state !== 'ended' && this.#sendQueue.length > 0) this.#markDirty();",
+    '',
+  ]),
+  fault('update-does-not-wake', mailbox, 'groups', 'updater-message', [
+    'this.#mail.push(frame);\n    this.#onReadable();',
+    'this.#mail.push(frame);',
+  ]),
+
+  // ── one outcome, last word ──
+  fault('channel-closed-skipped', connection, 'channels', 'last-word-form', [
+    'else if (this.#runs.length === 0) this.#group.mailbox.addTail(this);',
+    '',
+  ]),
+  fault('channel-closed-twice', mailbox, 'channels', 'last-word-once', [
+    'if (source.ended) this.#mail.push(source);',
+    'if (source.ended) for (const each of [source, source]) this.#mail.push(each);',
+  ]),
+  fault('tail-before-frames', connection, 'wire', 'violation-keeps-valid', [
+    'else if (this.#runs.length === 0) this.#group.mailbox.addTail(this);',
+    'else this.#group.mailbox.addTail(this);',
+  ]),
+  fault('unsent-dropped', connection, 'channels', 'unsent-comes-back', [
+    'this.#tail.push(frame);',
+    'this.#engine.pool.give(frame);',
+  ]),
+  fault('unsent-returned-twice', connection, 'channels', 'one-outcome', [
+    'this.#tail.push(frame);',
+    'this.#tail.push(frame);\n    this.#tail.push(frame);',
+  ]),
+  fault('unsent-in-wrong-order', connection, 'channels', 'returned-as-posted', [
+    'const frame = this.#tail.shift();',
+    'for (let n = this.#tail.length; n > 1; n--) this.#tail.push(this.#tail.shift()!);\n    const frame = this.#tail.shift();',
+  ]),
+  fault('partly-written-counts-as-sent', connection, 'channels', 'one-outcome', [
+    'if (length > bytes) break;\n      bytes -= length;',
+    'if (bytes === 0) break;\n      bytes = Math.max(0, bytes - length);',
+  ]),
+  fault('returned-without-origin', connection, 'channels', 'unsent-comes-back', [
+    'memory[at + AT_FLAGS] |= ORIGIN_BIT;',
+    '',
+  ]),
+  fault('reason-mixed-up', net, 'channels', 'reason-peer-disconnected', [
+    'return AmpeStatus.PeerDisconnected;',
+    'return AmpeStatus.CommunicationFailed;',
+  ]),
+  fault('failed-hello-stays-request', connection, 'channels', 'hello-failure-form', [
+    'memory[at + AT_FLAGS] = OpCode.HelloResponse;',
+    'memory[at + AT_FLAGS] = OpCode.HelloRequest;',
+  ]),
+  fault('bye-signal-comes-back', connection, 'close', 'bye-signal-consumed', [
+    'this.#engine.pool.give(frame);\n    if (this.state ===',
+    'this.#sendQueue.push(frame);\n    if (this.state ===',
+  ]),
+
+  // ── numbers ──
+  fault('number-reused-early', numbers, 'channels', 'quarantine-1024-closings', [
+    'this.#fresh <= LAST_CHANNEL ? this.#fresh++ : this.#released.shift()',
+    'this.#released.shift() ?? this.#fresh++',
+  ]),
+  fault('number-never-released', engine, 'groups', 'max-channels', ['this.#numbers.release(channel.channel);', '']),
+  fault('most-channels-forgotten', numbers, 'post', 'post-9-no-number', ['if (this.#used >= this.most) return 0;', '']),
+
+  // ── trust ──
+  fault('origin-bit-kept', connection, 'wire', 'trust-cannot-pose', [
+    'memory[at + AT_FLAGS] &= WIRE_MASK;',
+    'memory[at + AT_FLAGS] &= WIRE_MASK | ORIGIN_BIT;',
+  ]),
+  fault('status-kept', connection, 'wire', 'trust-cleared', ['memory[at + AT_STATUS] = 0;', '']),
+  fault('channel-number-kept', connection, 'wire', 'frame-channel-number', [
+    'writeU16(memory, at + AT_CHANNEL, this.channel);',
+    '',
+  ]),
+  fault('more-not-policed', framer, 'wire', 'violation-more', [
+    'if ((flags & MORE_BIT) !== 0 && opCode > OpCode.Signal) return 0;',
+    '',
+  ]),
+  fault('id-zero-accepted', framer, 'wire', 'violation-id-zero', [
+    'return hasId ? KIND[opCode] : 0;',
+    'return KIND[opCode];',
+  ]),
+  fault('second-hello-accepted', states, 'wire', 'violation-second-hello', [
+    "open: {\n    hello: ['ended', 'violation'],",
+    "open: {\n    hello: ['open', 'deliver'],",
+  ]),
+  fault('data-before-hello-accepted', states, 'wire', 'violation-first-not-hello', [
+    "data: ['ended', 'violation'],",
+    "data: ['greeting', 'drop'],",
+  ]),
+  fault('violation-hits-others', engine, 'wire', 'violation-others-unharmed', [
+    'this.#counters.protocolViolations++;',
+    'this.#counters.protocolViolations++;\n    for (const each of this.#byNumber) if (each instanceof Connection && each !== connection) each.onClosed(null);',
+  ]),
+  fault('unseen-channel-reported', connection, 'channels', 'unseen-dies', [
+    'if (unseen) this.#engine.forgetUnseen(this);\n    else if',
+    'if',
+  ]),
+  fault('no-handshake-deadline', connection, 'channels', 'unseen-handshake-deadline', [
+    "if (this.state === 'greeting') this.#arm(this.#engine.options.handshakeTimeoutMs);",
+    '',
+  ]),
+
+  // ── frames ──
+  fault('half-frame-delivered', framer, 'wire', 'frame-any-segmentation', [
+    'if (this.#have < frame.length) return at;',
+    'if (this.#have < HEADER_BYTES) return at;',
+  ]),
+  fault('last-frame-forgotten', framer, 'wire', 'frame-any-segmentation', [
+    'if (start < at && !sink.onFrames(chunk, start, at)) return false;\n    if (at < end)',
+    'if (at < end)',
+  ]),
+
+  // ── closing ──
+  fault('fin-right-behind-bye', states, 'close', 'close-write-side-open', [
+    "byeOut: ['byeSent', 'deadline'],",
+    "byeOut: ['byeSent', 'finish'],",
+  ]),
+  fault('no-close-deadline', connection, 'close', 'close-deadline', [
+    "if (action === 'deadline') this.#arm(this.#engine.options.closeTimeoutMs);",
+    "if (action === 'deadline') return;",
+  ]),
+  fault('deadline-not-restarted', connection, 'close', 'close-deadline-restarts', [
+    'this.#movedAt = performance.now();\n    if (!isDeaf(this.state)) {',
+    'if (!isDeaf(this.state)) {',
+  ]),
+  fault('deadline-runs-while-unread', connection, 'close', 'close-deadline-stands-still', [
+    '(this.#paused || restMs >= 1)',
+    'restMs >= 1',
+  ]),
+  fault('bye-overtakes-data', connection, 'close', 'bye-request-queued', [
+    'this.#sendQueue.push(frame);\n    if (opCode === OpCode.ByeRequest)',
+    'this.#sendQueue.push(frame);\n    for (let n = opCode === OpCode.ByeRequest ? this.#sendQueue.length : 1; n > 1; n--) this.#sendQueue.push(this.#sendQueue.shift()!);\n    if (opCode === OpCode.ByeRequest)',
+  ]),
+  fault('post-behind-own-bye', postCheck, 'post', 'post-8-own-bye', [
+    'if (state === PostChannelState.byePosted) return AmpeStatus.ChannelClosed;',
+    '',
+  ]),
+  fault('crossed-byes-hang', states, 'close', 'crossed-byes', [
+    "data: ['byeSent', 'deliver'],\n    byeRequest: ['finishing', 'deliverFinish'],",
+    "data: ['byeSent', 'deliver'],\n    byeRequest: ['answerSentHeard', 'deliver'],",
+  ]),
+  fault('heard-behind-bye', states, 'close', 'behind-bye-request', [
+    "data: ['byeHeard', 'drop'],",
+    "data: ['byeHeard', 'deliver'],",
+  ]),
+  fault('graceful-close-resets', connection, 'close', 'close-no-reset', [
+    "else if (action === 'finish' || action === 'deliverFinish') this.#finish();",
+    "else if (action === 'finish' || action === 'deliverFinish') this.#socket?.reset();",
+  ]),
+  fault('failed-write-ends-reading', net, 'close', 'failed-send-keeps-reading', [
+    'done();\n      report(',
+    'done(error);\n      report(',
+  ]),
+
+  // ── listening and connecting ──
+  fault('live-listener-stolen', net, 'listeners', 'uds-live-not-stolen', [
+    "probe.once('connect', () => answer(false));",
+    "probe.once('connect', () => answer(true));",
+  ]),
+  fault('any-file-removed', net, 'listeners', 'uds-not-a-socket', [
+    'if (!before.isSocket()) return this.#fail(AmpeStatus.ListenFailed);',
+    '',
+  ]),
+  fault('mode-not-set', net, 'listeners', 'uds-mode', ['fs.chmodSync(path, this.#request.udsMode);', '']),
+  fault('real-port-not-told', 'fallback-engine/listener.ts', 'listeners', 'listen-port-zero', [
+    "if (endpoint.transport === 'tcp' && endpoint.port !== port) {",
+    "if (endpoint.transport === 'uds') {",
+  ]),
+  fault('one-address-only', net, 'listeners', 'all-addresses-tried', [
+    'if (targets.length > 1) this.#attempt(targets.slice(1));',
+    'if (targets.length > 9) this.#attempt(targets.slice(1));',
+  ]),
+  fault('no-keep-alive', net, 'listeners', 'keep-alive', ['socket.setKeepAlive(true, keepAliveMs);', '']),
+
+  // ── pool and backpressure ──
+  fault('credit-leaked', pool, 'pool', 'pool-resume', ['if (counted) this.#credit(reader);', '']),
+  fault('slot-leaked', pool, 'messages', 'dead-slot-reused', [
+    'if (frame.slot !== NO_SLOT) this.#free.push(frame);',
+    '',
+  ]),
+  fault('reserve-forgotten', pool, 'pool', 'pool-reserve', ['if (!reader.reserveLent) {', 'if (reader.reserveLent) {']),
+  fault('bound-forgotten', pool, 'pool', 'pool-get-pool-only', [
+    'if (this.#general() >= this.max || this.#waiters.length > 0) return null;',
+    'if (this.#waiters.length > 0) return null;',
+  ]),
+  fault('waiters-last-in-first-out', pool, 'pool', 'acquire-fifo', [
+    'this.#waiters.push(waiter);',
+    'this.#waiters.push(waiter);\n    for (let n = this.#waiters.length; n > 1; n--) this.#waiters.push(this.#waiters.shift()!);',
+  ]),
+  fault('waiters-forgotten', pool, 'pool', 'pool-freed-goes-first', [
+    'while (this.#waiters.length > 0 && this.#general() < this.max) {',
+    'while (this.#waiters.length > 1 && this.#general() < this.max) {',
+  ]),
+  fault('returned-still-counts', connection, 'pool', 'pool-engine-messages', ['this.#engine.pool.uncount(frame);', '']),
+  fault('pool-empty-each-time', mailbox, 'pool', 'pool-empty-once', ['if (this.#episode) return null;', '']),
+  fault('pool-empty-never-again', mailbox, 'pool', 'pool-empty-once', [
+    'frame.reader = this;\n    this.#episode = false;',
+    'frame.reader = this;',
+  ]),
+  fault('not-resumed-by-put', pool, 'pool', 'pool-resume', [
+    'this.#starved.remove(reader);\n      reader.onCredit();',
+    'this.#starved.remove(reader);',
+  ]),
+  fault('socket-not-resumed', connection, 'pool', 'pool-resume', [
+    'if (this.#paused && !this.#resumeScheduled && this.#backlog <= BACKLOG_BYTES / 2) this.#resume();',
+    '',
+  ]),
+  fault('backlog-unbounded', connection, 'pool', 'pool-reading-stops', [
+    'if (this.#backlog >= BACKLOG_BYTES) {',
+    'if (this.#backlog < 0) {',
+  ]),
+
+  // ── ownership and waiting ──
+  fault('put-keeps-message-alive', message, 'messages', 'dead-after-put', ['this._frame = null;', '']),
+  fault(
+    'iterator-survives',
+    message,
+    'messages',
+    'dead-iterator',
+    ['message._live();\n    let offset = 0;', 'const kept = message._live();\n    let offset = 0;'],
+    ['const frame = message._live(); //', 'const frame = kept; //'],
+  ),
+  fault('abort-listener-leaked', wait, 'waiting', 'wait-leaves-nothing', [
+    "if (this.#onAbort !== undefined) this.#signal!.removeEventListener('abort', this.#onAbort);",
+    '',
+  ]),
+  fault('timer-leaked', wait, 'waiting', 'wait-leaves-nothing', ['clearTimeout(this.#timer);', '']),
+  fault('second-receiver-accepted', group, 'waiting', 'wait-second-receiver', [
+    'if (this.#onReadable !== null) {\n      return rejected',
+    'if (this.#taken < 0) {\n      return rejected',
+  ]),
+  fault('timers-starved', group, 'waiting', 'no-starvation', [
+    'const overdue = this.#isOverdue();',
+    'const overdue = this.#isOverdue() && false;',
+  ]),
+
+  // ── shutdown ──
+  fault('queued-not-returned', mailbox, 'shutdown', 'destroy-group-returns', [
+    "if ('memory' in item) this.#pool.give(item);",
+    '',
+  ]),
+  fault('receiver-left-waiting', group, 'shutdown', 'destroy-group-rejects-receiver', [
+    'this.#onClosed?.(shutdownStarted());',
+    '',
+  ]),
+];

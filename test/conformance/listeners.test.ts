@@ -1,0 +1,511 @@
+// Protocol sections 1 and 4: addresses, listeners, Unix socket files, ports, and what stands between an address and a
+// connection: names, several addresses, socket options, the limits of a process.
+// Names with several addresses exist on no machine by default, so the resolver is replaced for names under .test; the
+// calls of socket options and writes are counted on their way to node. Both reach only engines that live in node's own net.
+
+import { chmodSync, closeSync, existsSync, lstatSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import * as net from 'node:net';
+import { basename } from 'node:path';
+import { findFreeTcpPort } from 'tofu-ampe/testing';
+import { WIRE, eventually, frame, refusal, rule, turns, within, type Cell, type ListenerInfo, type Side } from './support';
+import { blockedListener, leaveStaleSocket } from './support/blocked-listener';
+
+type Answer = (callback: (error: Error | null, found: { address: string; family: number }[]) => void) => void;
+const mockNames = new Map<string, Answer>();
+const mockWrites = { count: 0 };
+
+jest.mock('node:dns', () => {
+  const actual = jest.requireActual<typeof import('node:dns')>('node:dns');
+  const lookup = (host: string, options: object, callback: never): void => {
+    const answer = mockNames.get(host);
+    if (answer === undefined) actual.lookup(host, options, callback);
+    else answer(callback);
+  };
+  return { ...actual, lookup };
+});
+jest.mock('node:fs', () => {
+  const actual = jest.requireActual<typeof import('node:fs')>('node:fs');
+  const counted =
+    (write: (...all: never[]) => number) =>
+    (...all: never[]): number => {
+      mockWrites.count++;
+      return write(...all);
+    };
+  return { ...actual, writeSync: counted(actual.writeSync as never), writevSync: counted(actual.writevSync as never) };
+});
+
+afterEach(() => mockNames.clear());
+
+const ABSTRACT_WORKS = process.platform === 'linux' && Number.parseInt(process.versions.node, 10) >= 22;
+
+/** The answer to a WelcomeRequest for `address`, which must fail, and its channel_closed. */
+async function welcomeFails(side: Side, address: string, status: string): Promise<void> {
+  const header = side.post({ op: 'WelcomeRequest', headers: [['~listen_on', address]], body: 'kept' });
+  await side.expect({
+    op: 'WelcomeResponse',
+    origin: 'engine',
+    status,
+    channel: header.channelNumber,
+    id: header.messageId,
+    headers: [['~listen_on', address]],
+    body: 'kept',
+  });
+  await side.expectClosed(header.channelNumber, header.messageId);
+  expect(refusal(() => side.post({ op: 'ByeSignal', channel: header.channelNumber }))).toBe('channel_closed');
+}
+
+async function helloFails(side: Side, address: string, status: string): Promise<void> {
+  const { channelNumber, messageId } = side.connect(address);
+  await side.expect({ op: 'HelloResponse', origin: 'engine', status, channel: channelNumber });
+  await side.expectClosed(channelNumber, messageId);
+}
+
+/** A Hello to `address` reaches `side`; both ends are aborted again. */
+async function reaches(side: Side, client: Side, address: string): Promise<void> {
+  const { channelNumber, messageId } = client.connect(address);
+  const hello = await side.expect({ op: 'HelloRequest', id: messageId });
+  await client.abort(channelNumber);
+  await side.expectClosed(hello.channelNumber, messageId);
+}
+
+async function closeListener(side: Side, { channel, id }: ListenerInfo): Promise<void> {
+  side.post({ op: 'ByeSignal', channel });
+  await side.expectClosed(channel, id);
+}
+
+function portOf(address: string): number {
+  return Number(address.split('|')[2]);
+}
+
+// ── addresses ──
+
+const BAD_TCP = ['tcp', 'tcp|', 'tcp|127.0.0.1', 'tcp|127.0.0.1|', 'tcp|127.0.0.1|1|', 'tcp|127.0.0.1|1|2', 'tcp|127.0.0.1|65536'];
+BAD_TCP.push('tcp|127.0.0.1|-1', 'tcp|127.0.0.1|+1', 'tcp|127.0.0.1|1e3', 'tcp|127.0.0.1|0x50', 'tcp|127.0.0.1|1.0', 'tcp|127.0.0.1| 1');
+BAD_TCP.push('TCP|127.0.0.1|1', 'http|127.0.0.1|1', '127.0.0.1|1', 'tcp| 127.0.0.1|1', 'tcp|127.0.0.1 |1', 'tcp|[::1]|1', 'tcp|a\0b|1');
+
+rule('address-tcp-form', 'everything else is invalid_address, for listening and connecting', async (cell) => {
+  const side = cell.side();
+  for (const text of BAD_TCP) {
+    await welcomeFails(side, text, 'invalid_address');
+    await helloFails(side, text, 'invalid_address');
+  }
+  await helloFails(side, 'tcp|127.0.0.1|0', 'invalid_address');
+});
+
+rule('address-tcp-host', 'a name, IPv4 and IPv6', async (cell) => {
+  const side = cell.side();
+  const client = cell.side();
+  for (const host of ['localhost', '127.0.0.1', '::1']) {
+    const listener = await side.listen(`tcp|${host}|0`);
+    expect(listener.address).toBe(`tcp|${host}|${portOf(listener.address)}`);
+    await reaches(side, client, listener.address);
+    await closeListener(side, listener);
+  }
+});
+
+rule('address-tcp-empty-host', 'a server on all interfaces is reached on both loopbacks, and by an empty host', async (cell) => {
+  const side = cell.side();
+  const client = cell.side();
+  const listener = await side.listen('tcp||0');
+  const port = portOf(listener.address);
+  expect(listener.address).toBe(`tcp||${port}`);
+  for (const host of ['', '127.0.0.1', '127.0.0.2', '::1']) await reaches(side, client, `tcp|${host}|${port}`);
+});
+
+rule('address-tcp-empty-host', 'a client without a host dials 127.0.0.1', async (cell) => {
+  const side = cell.side();
+  const { address } = await cell.rawServer();
+  const { channelNumber } = side.connect(`tcp||${portOf(address)}`);
+  await eventually('the connection to be made', () => side.ampe.stats().messagesOut === 1n);
+  await side.abort(channelNumber);
+});
+
+rule('listen-port-zero', 'the real port in ~listen_on, other headers and the body as posted', async (cell) => {
+  const side = cell.side();
+  const headers = [['~listen_on', 'tcp|127.0.0.1|0'], ['mine', '1']] as const;
+  const { channelNumber } = side.post({ op: 'WelcomeRequest', headers, body: 'b' });
+  const response = await side.expect({ op: 'WelcomeResponse', status: 'success', channel: channelNumber, body: 'b' });
+  const address = response.textHeaders.get('~listen_on')!;
+  expect(address).toMatch(/^tcp\|127\.0\.0\.1\|[1-9][0-9]*$/);
+  expect([...response.textHeaders]).toEqual([['~listen_on', address], ['mine', '1']]);
+  await cell.rawClient(address);
+});
+
+rule('address-uds-path', 'the longest works with bars in it, one byte more is refused', async (cell) => {
+  const side = cell.side();
+  const client = cell.side();
+  const folder = cell.freePath();
+  mkdirSync(folder);
+  cell.atEnd(() => rmSync(folder, { recursive: true }));
+  const most = process.platform === 'linux' ? 107 : 103;
+  const path = `${folder}/a|b|`.padEnd(most, 'x');
+  const listener = await side.listen(`uds|${path}`);
+  expect(lstatSync(path).isSocket()).toBe(true);
+  await reaches(side, client, `uds|${path}`);
+  await welcomeFails(side, `uds|${path}x`, 'invalid_address');
+  await helloFails(side, `uds|${path}x`, 'invalid_address');
+  for (const text of ['uds', 'uds|', `uds|${path.slice(0, 60)} `, 'uds| /x', 'uds|/a\0b']) {
+    await welcomeFails(side, text, 'invalid_address');
+    await helloFails(side, text, 'invalid_address');
+  }
+  await closeListener(side, listener);
+});
+
+rule('address-uds-abstract', 'exact names, or invalid_address', async (cell) => {
+  const side = cell.side();
+  const name = `@${basename(cell.freePath())}`;
+  if (!ABSTRACT_WORKS && cell.name.engine.backend === 'fallback') {
+    await welcomeFails(side, `uds|${name}`, 'invalid_address');
+    await helloFails(side, `uds|${name}`, 'invalid_address');
+    return;
+  }
+  await side.listen(`uds|${name}`);
+  expect(readFileSync('/proc/net/unix', 'latin1').split('\n').some((line) => line.endsWith(` ${name}`))).toBe(true);
+  await reaches(side, cell.side(), `uds|${name}`);
+  await helloFails(side, `uds|${name}x`, 'connect_failed');
+  await welcomeFails(side, `uds|${name}`, 'listen_failed');
+});
+
+// ── WelcomeRequest ──
+
+rule('welcome-success', 'the answer is the engine\'s, with channel, id, headers and body of the request', async (cell) => {
+  const side = cell.side();
+  const headers = [['~listen_on', cell.freeServerAddress()], ['k', 'v']] as const;
+  const header = side.post({ op: 'WelcomeRequest', id: 12, headers, body: 'b' });
+  const shape = { op: 'WelcomeResponse', origin: 'engine', status: 'success', more: false, body: 'b' } as const;
+  const response = await side.expect({ ...shape, channel: header.channelNumber, id: 12n });
+  expect(response.textHeaders.get('k')).toBe('v');
+  expect(side.ampe.stats()).toMatchObject({ listeners: 1, channels: 0 });
+  await reaches(side, cell.side(), response.textHeaders.get('~listen_on')!);
+});
+
+rule('welcome-invalid-address', 'bad texts, and no ~listen_on at all', async (cell) => {
+  const side = cell.side();
+  for (const text of ['nonsense', 'tcp|127.0.0.1', 'tcp|127.0.0.1|65536', 'uds|', 'udp|127.0.0.1|1']) {
+    await welcomeFails(side, text, 'invalid_address');
+  }
+  const { channelNumber } = side.post({ op: 'WelcomeRequest', headers: [['~connect_to', cell.freeServerAddress()]] });
+  await side.expect({ op: 'WelcomeResponse', origin: 'engine', status: 'invalid_address', channel: channelNumber });
+  await side.expectClosed(channelNumber);
+  expect(side.ampe.stats().listeners).toBe(0);
+});
+
+rule('welcome-listen-failed', 'an address of another machine, a folder that is not there', async (cell) => {
+  const side = cell.side();
+  const nowhere = cell.transport === 'tcp' ? 'tcp|192.0.2.1|7099' : `uds|${cell.freePath()}/none`;
+  await welcomeFails(side, nowhere, 'listen_failed');
+  await side.listen();
+});
+
+// ── closing a listener ──
+
+rule('bye-signal-listener', 'its connections go on, new ones are refused, the address is free', async (cell) => {
+  const side = cell.side();
+  const listener = await side.listen();
+  const { peer, channel } = await cell.acceptedRaw(side, listener);
+  await closeListener(side, listener);
+  expect(side.ampe.stats()).toMatchObject({ listeners: 0, channels: 1 });
+  peer.send({ op: WIRE.Request, id: 9 });
+  side.answer(await side.expect({ op: 'Request', id: 9n, channel }), 'Response');
+  expect((await peer.frame()).id).toBe(9n);
+  await helloFails(side, listener.address, cell.transport === 'tcp' ? 'connect_failed' : 'uds_path_not_found');
+  const again = await side.listen(listener.address);
+  expect(again.address).toBe(listener.address);
+});
+
+rule('bye-signal-listener', 'before it listens: the WelcomeResponse, then channel_closed', async (cell) => {
+  const side = cell.side();
+  const header = side.post({ op: 'WelcomeRequest', headers: [['~listen_on', cell.freeServerAddress()]] });
+  side.post({ op: 'ByeSignal', channel: header.channelNumber });
+  const response = await side.expect({ op: 'WelcomeResponse', origin: 'engine', channel: header.channelNumber });
+  expect([0, 22]).toContain(response.status);
+  await side.expectClosed(header.channelNumber, header.messageId);
+});
+
+rule('bye-signal-listener-unseen', 'a connection says Hello after its listener is gone', async (cell) => {
+  const side = cell.side();
+  const listener = await side.listen();
+  const early = await cell.rawClient(listener.address);
+  await eventually('the connection to be accepted', () => side.ampe.stats().channels === 1);
+  await closeListener(side, listener);
+  early.send({ op: WIRE.HelloRequest, id: 8 });
+  side.answer(await side.expect({ op: 'HelloRequest', id: 8n }), 'HelloResponse');
+  expect((await early.frame()).id).toBe(8n);
+});
+
+// ── Unix socket files ──
+
+rule('uds-free-path-bound', 'a socket file appears', async (cell) => {
+  const path = cell.freePath();
+  await cell.side().listen(`uds|${path}`);
+  expect(lstatSync(path).isSocket()).toBe(true);
+});
+
+rule('uds-not-a-socket', 'a file and a folder stay as they are', async (cell) => {
+  const side = cell.side();
+  const file = cell.freePath();
+  const folder = cell.freePath();
+  writeFileSync(file, 'precious');
+  mkdirSync(folder);
+  cell.atEnd(() => [file, folder].forEach((path) => rmSync(path, { recursive: true })));
+  for (const path of [file, folder]) await welcomeFails(side, `uds|${path}`, 'listen_failed');
+  expect(readFileSync(file, 'utf8')).toBe('precious');
+  expect(lstatSync(folder).isDirectory()).toBe(true);
+});
+
+rule('uds-stale-replaced', 'the file of a killed listener', async (cell) => {
+  const side = cell.side();
+  const path = cell.freePath();
+  await leaveStaleSocket(cell, path);
+  const { ino } = lstatSync(path);
+  const listener = await side.listen(`uds|${path}`);
+  await reaches(side, cell.side(), listener.address);
+  expect(lstatSync(path).isSocket()).toBe(true);
+  expect(lstatSync(path).ino === ino && side.ampe.stats().listeners === 0).toBe(false);
+});
+
+rule('uds-live-not-stolen', 'of the same engine, of another, and of a raw server', async (cell) => {
+  const side = cell.side();
+  const other = cell.side();
+  const listener = await side.listen();
+  const raw = await cell.rawServer();
+  for (const address of [listener.address, raw.address]) {
+    const path = address.slice('uds|'.length);
+    const { ino } = lstatSync(path);
+    await welcomeFails(other, address, 'listen_failed');
+    await welcomeFails(side, address, 'listen_failed');
+    expect(lstatSync(path).ino).toBe(ino);
+  }
+  await reaches(side, other, listener.address);
+  await cell.dialledRaw(other, { server: raw });
+});
+
+rule('uds-full-backlog-not-stolen', 'its owner accepts nobody', async (cell) => {
+  const side = cell.side();
+  const address = await blockedListener(cell);
+  const path = address.slice('uds|'.length);
+  const { ino } = lstatSync(path);
+  await welcomeFails(side, address, 'listen_failed');
+  expect(lstatSync(path).ino).toBe(ino);
+});
+
+rule('uds-unlinked-on-close', 'by ByeSignal, by destroying the group, by destroying the engine', async (cell) => {
+  const path = cell.freePath();
+  const side = cell.side();
+  const listener = await side.listen(`uds|${path}`);
+  await closeListener(side, listener);
+  await eventually('the path to be gone', () => !existsSync(path));
+  const sibling = side.sibling();
+  await sibling.listen(`uds|${path}`);
+  await sibling.ampe.destroy(sibling.group);
+  expect(existsSync(path)).toBe(false);
+  await side.listen(`uds|${path}`);
+  await side.engine.reactor.destroy();
+  expect(existsSync(path)).toBe(false);
+});
+
+rule('uds-mode', '0600, and what udsMode says, whatever the umask', async (cell) => {
+  for (const [options, mode] of [[{}, 0o600], [{ udsMode: 0o666 }, 0o666], [{ udsMode: 0o640 }, 0o640]] as const) {
+    const path = cell.freePath();
+    await cell.side(options).listen(`uds|${path}`);
+    expect(lstatSync(path).mode & 0o777).toBe(mode);
+    chmodSync(path, 0o600);
+  }
+});
+
+// ── TCP ──
+
+rule('tcp-taken-port', 'by the same engine, another, or a raw server', async (cell) => {
+  const side = cell.side();
+  const listener = await side.listen();
+  const raw = await cell.rawServer();
+  for (const address of [listener.address, raw.address]) {
+    await welcomeFails(cell.side(), address, 'listen_failed');
+    await welcomeFails(side, address, 'listen_failed');
+  }
+  await reaches(side, cell.side(), listener.address);
+});
+
+rule('tcp-taken-port', 'also when all interfaces are asked for', async (cell) => {
+  const side = cell.side();
+  const { address } = await side.listen('tcp||0');
+  await welcomeFails(cell.side(), address, 'listen_failed');
+});
+
+rule('tcp-reuse-address', 'with connections the server itself closed a moment ago', async (cell) => {
+  const side = cell.side();
+  const address = `tcp|127.0.0.1|${await findFreeTcpPort()}`;
+  for (let round = 0; round < 3; round++) {
+    const listener = await side.listen(address);
+    const { peer, channel, id } = await cell.acceptedRaw(side, listener);
+    side.post({ op: 'ByeRequest', channel, id: 5 });
+    await peer.frame('the ByeRequest');
+    peer.send({ op: WIRE.ByeResponse, id: 5 });
+    await side.expect({ op: 'ByeResponse' });
+    // The server's FIN is first: its port stays in TIME_WAIT.
+    await peer.ended();
+    peer.halfClose();
+    await side.expectClosed(channel, id);
+    await closeListener(side, listener);
+  }
+});
+
+// ── names and addresses ──
+
+rule('name-resolution-elsewhere', 'post returns at once, other channels work while a name is being resolved', async (cell) => {
+  const side = cell.side();
+  let answer: Parameters<Answer>[0] | undefined;
+  mockNames.set('slow.test', (callback) => (answer = callback));
+  const listener = await side.listen();
+  const { channelNumber, messageId } = side.connect(`tcp|slow.test|${portOf(listener.address)}`);
+  const { peer } = await cell.acceptedRaw(side, listener);
+  peer.send({ op: WIRE.Signal, id: 9 });
+  await side.expect({ op: 'Signal', id: 9n });
+  answer!(null, [{ address: '127.0.0.1', family: 4 }]);
+  const hello = await side.expect({ op: 'HelloRequest', id: messageId });
+  expect(hello.channelNumber).not.toBe(channelNumber);
+});
+
+rule('name-resolution-elsewhere', 'the deadline covers it, and an answer that comes later does nothing', async (cell) => {
+  const side = cell.side({ connectTimeoutMs: 50 });
+  const server = await cell.rawServer();
+  let answer: Parameters<Answer>[0] | undefined;
+  mockNames.set('slow.test', (callback) => (answer = callback));
+  await helloFails(side, `tcp|slow.test|${portOf(server.address)}`, 'connect_failed');
+  answer!(null, [{ address: '127.0.0.1', family: 4 }]);
+  await cell.dialledRaw(side, { server });
+  expect(server.peers).toHaveLength(1);
+});
+
+rule('name-resolution-elsewhere', 'ByeSignal does not wait for it', async (cell) => {
+  const side = cell.side();
+  mockNames.set('never.test', () => {});
+  const { channelNumber, messageId } = side.connect('tcp|never.test|7099');
+  side.post({ op: 'ByeSignal', channel: channelNumber });
+  await side.expect({ op: 'HelloResponse', status: 'channel_closed', id: messageId });
+  await side.expectClosed(channelNumber, messageId);
+});
+
+rule('all-addresses-tried', 'refused ones are passed over', async (cell) => {
+  const side = cell.side();
+  const server = await cell.rawServer();
+  const found = ['127.0.0.9', '::1', '127.0.0.8', '127.0.0.1'].map((address) => ({ address, family: net.isIP(address) }));
+  mockNames.set('many.test', (callback) => callback(null, found));
+  const { channelNumber, messageId } = side.connect(`tcp|many.test|${portOf(server.address)}`);
+  const peer = await server.accept();
+  expect((await peer.frame()).id).toBe(messageId);
+  await side.abort(channelNumber);
+});
+
+rule('all-addresses-tried', 'one that hangs leaves time for the others; none left is connect_failed', async (cell) => {
+  const side = cell.side({ connectTimeoutMs: 600 });
+  const address = await blockedListener(cell);
+  const server = net.createServer();
+  cell.atEnd(() => within('the server to close', new Promise((resolve) => server.close(resolve))));
+  await new Promise<void>((resolve) => server.listen(portOf(address), '127.0.0.2', resolve));
+  const connected = new Promise<net.Socket>((resolve) => server.once('connection', resolve));
+  mockNames.set('many.test', (callback) => callback(null, ['127.0.0.1', '127.0.0.2'].map((one) => ({ address: one, family: 4 }))));
+  const { channelNumber } = side.connect(`tcp|many.test|${portOf(address)}`);
+  const socket = await within('the second address to be tried', connected);
+  socket.on('error', () => {});
+  await side.abort(channelNumber);
+  socket.destroy();
+  mockNames.set('none.test', (callback) => callback(null, ['127.0.0.8', '127.0.0.9'].map((one) => ({ address: one, family: 4 }))));
+  await helloFails(side, `tcp|none.test|${portOf(address)}`, 'connect_failed');
+  mockNames.set('empty.test', (callback) => callback(null, []));
+  await helloFails(side, 'tcp|empty.test|7099', 'invalid_address');
+});
+
+// ── socket options and system calls ──
+
+/** Calls of a socket option made for the engine's own ends of an accepted and of a dialled connection. */
+async function optionCalls(cell: Cell, name: 'setNoDelay' | 'setKeepAlive', keepAliveMs: number): Promise<unknown[][]> {
+  const spy = jest.spyOn(net.Socket.prototype, name);
+  cell.atEnd(() => spy.mockRestore());
+  const side = cell.side({ keepAliveMs });
+  const listener = await side.listen();
+  const server = await cell.rawServer();
+  await cell.acceptedRaw(side, listener);
+  await cell.dialledRaw(side, { server });
+  const own = (socket: net.Socket): boolean =>
+    socket.localPort === portOf(listener.address) || socket.remotePort === portOf(server.address);
+  return spy.mock.calls.filter((_, i) => own(spy.mock.contexts[i] as net.Socket));
+}
+
+rule('no-delay', 'on accepted and dialled connections', async (cell) => {
+  expect(await optionCalls(cell, 'setNoDelay', 60_000)).toEqual([[true], [true]]);
+});
+
+rule('keep-alive', 'on accepted and dialled connections, with the time of the options', async (cell) => {
+  expect(await optionCalls(cell, 'setKeepAlive', 12_345)).toEqual([[true, 12_345], [true, 12_345]]);
+});
+
+rule('writes-leave-together', 'a thousand frames of one turn in a handful of writes', async (cell) => {
+  const side = cell.side();
+  const { peer, channel } = await cell.acceptedRaw(side);
+  const streamed = jest.spyOn(net.Socket.prototype, '_write' as never);
+  cell.atEnd(() => streamed.mockRestore());
+  const other = await cell.acceptedRaw(side, await side.listen());
+  mockWrites.count = 0;
+  streamed.mockClear();
+  for (let i = 0; i < 1000; i++) {
+    side.post({ op: 'Signal', channel, id: 1000 + i });
+    side.post({ op: 'Signal', channel: other.channel, id: 1000 + i });
+  }
+  await peer.frames(1000);
+  await other.peer.frames(1000);
+  const writes = mockWrites.count + streamed.mock.calls.length;
+  expect(writes).toBeLessThan(20);
+  // `peer` was accepted before the stream was watched: its writes count where descriptors are written directly.
+  expect(writes).toBeGreaterThan(0);
+});
+
+// ── running out of descriptors ──
+
+const MOST_DESCRIPTORS = 1_100_000;
+
+/** Takes every descriptor the process may have; gives a function that frees one, and one that frees all. */
+function takeAllDescriptors(): { freeOne(): void; freeAll(): void } {
+  const taken: number[] = [];
+  try {
+    while (taken.length < MOST_DESCRIPTORS) taken.push(openSync('/dev/null', 'r'));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EMFILE') {
+      return { freeOne: () => closeSync(taken.pop()!), freeAll: () => taken.splice(0).forEach((fd) => closeSync(fd)) };
+    }
+    taken.forEach((fd) => closeSync(fd));
+    throw error;
+  }
+  taken.forEach((fd) => closeSync(fd));
+  throw new Error(`this process may have more than ${MOST_DESCRIPTORS} descriptors`);
+}
+
+rule('accept-failures', 'open channels go on meanwhile, new ones work afterwards', async (cell) => {
+  const side = cell.side();
+  const listener = await side.listen();
+  const { peer, channel } = await cell.acceptedRaw(side, listener);
+  const descriptors = takeAllDescriptors();
+  try {
+    descriptors.freeOne();
+    const early = await cell.rawClient(listener.address);
+    early.send({ op: WIRE.HelloRequest, id: 8 });
+    for (let i = 0; i < 10; i++) {
+      peer.write(frame({ op: WIRE.Request, id: 900 + i }));
+      const message = await side.receive('a request on the open channel');
+      if (message.isFromEngine) {
+        expect(message).toMatchObject({ channelNumber: listener.channel, status: 26 });
+        continue;
+      }
+      expect(message.channelNumber).toBe(channel);
+      await turns(5);
+    }
+  } finally {
+    descriptors.freeAll();
+  }
+  // The next client is served, and the listener was there all the time.
+  const again = await cell.rawClient(listener.address);
+  again.send({ op: WIRE.HelloRequest, id: 80 });
+  const heard = await side.collect('the Hello of a later client', (m) => m.op === 'HelloRequest' && m.id === 80n);
+  expect(heard.filter((m) => m.status === 'channel_closed')).toEqual([]);
+  expect(side.ampe.stats().listeners).toBe(1);
+});

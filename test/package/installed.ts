@@ -1,0 +1,86 @@
+// installed.ts: the package as a user gets it: packed by npm, unpacked into a node_modules of its own, used by other processes.
+// Knows nothing of the sources; it builds them first when dist/ is stale.
+// Invariant: nothing outside the scratch folder is written but dist/.
+import { execFileSync, spawnSync } from 'node:child_process';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+
+export const root = path.resolve(__dirname, '..', '..');
+
+export interface Installed {
+  /** A folder whose node_modules holds the package and nothing else. */
+  readonly folder: string;
+  /** Paths in the tarball, without its leading `package/`. */
+  readonly files: readonly string[];
+  remove(): void;
+}
+
+/** npm itself: the one that runs this test if there is one, else the one on PATH. */
+function npm(args: string[], cwd: string): string {
+  const running = process.env.npm_execpath;
+  const options = { cwd, encoding: 'utf8' as const, stdio: ['ignore', 'pipe', 'pipe'] as ['ignore', 'pipe', 'pipe'] };
+  if (running !== undefined && path.basename(running) === 'npm-cli.js') {
+    return execFileSync(process.execPath, [running, ...args], options);
+  }
+  return execFileSync('npm', args, { ...options, shell: process.platform === 'win32' });
+}
+
+export function install(): Installed {
+  execFileSync(process.execPath, [path.join(root, 'scripts', 'ensure-build.mjs')], { cwd: root, stdio: 'pipe' });
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'ampe-package-'));
+  // The build is fresh, and prepack would build again.
+  const report = npm(['pack', '--json', '--ignore-scripts', '--pack-destination', folder], root);
+  const [packed] = Object.values<{ filename: string; files: { path: string }[] }>(JSON.parse(report));
+  if (packed === undefined) throw new Error(`npm pack reported nothing: ${report}`);
+  const target = path.join(folder, 'node_modules', 'tofu-ampe');
+  fs.mkdirSync(target, { recursive: true });
+  execFileSync('tar', ['-xzf', packed.filename, '-C', target, '--strip-components=1'], { cwd: folder, stdio: 'pipe' });
+  return {
+    folder,
+    files: packed.files.map((file) => file.path).sort(),
+    remove: () => fs.rmSync(folder, { recursive: true, force: true }),
+  };
+}
+
+/** Runs a program of the given file name in the folder and gives its standard output; throws with all of its output. */
+export function runProgram(installed: Installed, name: string, text: string): string {
+  const file = path.join(installed.folder, name);
+  fs.writeFileSync(file, text);
+  const { NODE_OPTIONS: _none, ...env } = process.env;
+  const ended = spawnSync(process.execPath, [file], { cwd: installed.folder, env, encoding: 'utf8', timeout: 30_000 });
+  if (ended.status !== 0) {
+    throw new Error(`${name} ended with ${ended.status ?? ended.signal}:\n${ended.stdout}${ended.stderr}`);
+  }
+  return ended.stdout;
+}
+
+/** Compiles a file of a user of the package without emitting; gives the compiler's complaints, '' when there are none. */
+export function compileUser(
+  installed: Installed,
+  name: string,
+  text: string,
+  options: Record<string, unknown>,
+): string {
+  fs.writeFileSync(path.join(installed.folder, name), text);
+  const config = {
+    compilerOptions: {
+      target: 'ES2022',
+      lib: ['ES2022', 'ESNext.Disposable'],
+      strict: true,
+      exactOptionalPropertyTypes: true,
+      skipLibCheck: false,
+      noEmit: true,
+      types: ['node'],
+      typeRoots: [path.join(root, 'node_modules', '@types')],
+      ...options,
+    },
+    files: [name],
+  };
+  const configFile = path.join(installed.folder, `tsconfig.${name}.json`);
+  fs.writeFileSync(configFile, JSON.stringify(config));
+  const compiler = path.join(root, 'node_modules', 'typescript', 'bin', 'tsc');
+  const ended = spawnSync(process.execPath, [compiler, '-p', configFile], { cwd: installed.folder, encoding: 'utf8' });
+  if (ended.status === 0) return '';
+  return ended.stdout + ended.stderr || `tsc ended with ${ended.status ?? ended.signal}`;
+}
