@@ -169,8 +169,9 @@ export class AmpeOfEngine implements Ampe {
 
   /** @internal */
   async _destroy(): Promise<void> {
-    const destroyed = this.#engine.destroy();
+    // First those who wait: the engine gives back what is unsent, and nobody shall be handed that.
     for (const wait of [...this.#waits]) wait.reject(shutdownStarted());
+    const destroyed = this.#engine.destroy();
     await Promise.all([destroyed, ...[...this.#groups].map((group) => group._destroy())]);
   }
 }

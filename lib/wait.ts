@@ -82,6 +82,7 @@ export class Wait<T> {
       if (leftMs > step) this.#arm(leftMs - step, onTimeout);
       else onTimeout(this);
     }, step);
+    this.#timer.unref(); // the engine holds the process while somebody waits, unless it is told not to
   }
   #end(): void {
     clearTimeout(this.#timer);

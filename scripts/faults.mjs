@@ -223,7 +223,7 @@ export const FAULTS = [
   fault('reserve-forgotten', pool, 'pool', 'pool-reserve', ['if (!reader.reserveLent) {', 'if (reader.reserveLent) {']),
   fault('bound-forgotten', pool, 'pool', 'pool-get-pool-only', [
     'if (this.#general() >= this.max || this.#waiters.length > 0) return null;',
-    'if (this.#waiters.length > 0) return null;',
+    'if (this.#general() > this.max) return null;',
   ]),
   fault('waiters-last-in-first-out', pool, 'pool', 'acquire-fifo', [
     'this.#waiters.push(waiter);',

@@ -42,6 +42,7 @@ export class Connection implements MailSource, SocketEvents, FrameSink {
   #socket: StreamSocket | null = null;
   #closed = false; // the socket's last event has come
   #writing = 0; // frames at the head of the queue that a slow write holds
+  #slowFrom = 0; // bytes of the first of them that were out before
   #sendFailed: string | null = null;
   #backlog = 0;
   #paused = false;
@@ -131,6 +132,7 @@ export class Connection implements MailSource, SocketEvents, FrameSink {
       if (!socket.direct) {
         const { bytes, frames } = copyOf(this.#sendQueue);
         this.#writing = frames;
+        this.#slowFrom = 0;
         socket.writeSlowly(bytes);
         continue;
       }
@@ -141,6 +143,7 @@ export class Connection implements MailSource, SocketEvents, FrameSink {
       if (taken < length && this.#sendQueue.length > 0) {
         // Full: the frame at the head waits in the stream, alone, so that its outcome is known.
         this.#writing = 1;
+        this.#slowFrom = left;
         socket.writeSlowly(restOf(this.#sendQueue.at(0)!, left));
       }
     }
@@ -201,14 +204,22 @@ export class Connection implements MailSource, SocketEvents, FrameSink {
     if (this.#paused || this.#socket === null) return;
     // A short read has emptied the socket: only a peer that fills every chunk can keep others waiting.
     this.#chunks = length < READ_BYTES ? 0 : this.#chunks + 1;
-    if (this.#backlog >= BACKLOG_BYTES) {
-      this.#paused = true;
-      this.#socket.pause();
-    } else if (this.#chunks >= CHUNKS_PER_TURN) {
-      this.#paused = true;
-      this.#socket.pause();
+    if (this.#backlog >= BACKLOG_BYTES) this.#pause();
+    else if (this.#chunks >= CHUNKS_PER_TURN) {
+      this.#pause();
       this.#resumeSoon();
     }
+  }
+  /** A socket that is not read does not hold the process: the engine does. */
+  #pause(): void {
+    this.#paused = true;
+    this.#engine.waiting(1);
+    this.#socket!.pause();
+  }
+  #unpause(): void {
+    if (!this.#paused) return;
+    this.#paused = false;
+    this.#engine.waiting(-1);
   }
   #resumeSoon(): void {
     if (this.#resumeScheduled) return;
@@ -221,7 +232,7 @@ export class Connection implements MailSource, SocketEvents, FrameSink {
   }
   #resume(): void {
     if (!this.#paused) return;
-    this.#paused = false;
+    this.#unpause();
     this.#movedAt = performance.now();
     this.#socket?.resume();
   }
@@ -320,7 +331,7 @@ export class Connection implements MailSource, SocketEvents, FrameSink {
     else if (action === 'finish' || action === 'deliverFinish') this.#finish();
     else if (action === 'conclude') {
       this.#unsentStatus = AmpeStatus.ChannelClosed;
-      if (this.#writing === 0) this.#bringBackQueue();
+      if (this.#writing === 0) this.#bringBackQueue(); // else #lose() does
       this.#finish();
     }
   }
@@ -351,9 +362,14 @@ export class Connection implements MailSource, SocketEvents, FrameSink {
   /** The channel is over: what is unsent comes back behind what has arrived, then the last word. */
   #lose(status: AmpeStatus, reset: boolean): void {
     const unseen = this.state === 'greeting';
+    if (this.#writing > 0) {
+      this.#writing = 0;
+      this.#sent(this.#slowFrom + this.#socket!.slowBytesTaken);
+    }
     const eofOrLoss = next(this.state, 'gone');
     this.state = eofOrLoss[0];
     clearTimeout(this.#timer);
+    this.#unpause();
     this.#unsentStatus = status;
     this.#bringBackQueue();
     if (reset) this.#socket?.reset();
@@ -382,6 +398,7 @@ export class Connection implements MailSource, SocketEvents, FrameSink {
     this.dial?.cancel();
     this.dial = null;
     this.state = 'ended';
+    this.#unpause();
     for (const queue of [this.#sendQueue, this.#tail]) {
       for (let frame = queue.shift(); frame !== undefined; frame = queue.shift()) this.#engine.pool.give(frame);
     }

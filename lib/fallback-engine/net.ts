@@ -48,6 +48,8 @@ export class StreamSocket {
   #shut = false;
   #resetting = false;
   #pendingWrite: WriteDone | null = null;
+  #slowBytes = 0;
+  #slowBytesTaken = 0;
 
   constructor(socket: net.Socket, direct: boolean) {
     this.#socket = socket;
@@ -89,7 +91,13 @@ export class StreamSocket {
   }
   /** Writes when the socket can take it, then calls onWritten. One at a time. */
   writeSlowly(buffer: Buffer): void {
+    this.#slowBytes = buffer.length;
     this.#socket.write(buffer);
+  }
+  /** How many bytes of a slow write that has not ended the kernel has taken. */
+  get slowBytesTaken(): number {
+    this.#sample();
+    return this.#slowBytesTaken;
   }
   pause(): void {
     this.#socket.pause();
@@ -115,6 +123,7 @@ export class StreamSocket {
     }
     // The stream would first wait for its writes and say FIN: it is told that both are done.
     this.#resetting = true;
+    this.#sample();
     this.#writeDone(this.#pendingWrite);
     this.#socket.resetAndDestroy();
   }
@@ -130,15 +139,27 @@ export class StreamSocket {
     const final = socket._final.bind(socket);
     socket._write = (chunk: unknown, encoding: BufferEncoding, done: WriteDone) => {
       this.#pendingWrite = done;
+      this.#slowBytesTaken = 0;
       write(chunk, encoding, (error?: Error | null) => {
         this.#writeDone(done);
         this.#events?.onWritten(error ? codeOf(error) : null);
       });
     };
+    const destroy = socket._destroy.bind(socket);
+    socket._destroy = (error, done) => {
+      this.#sample(); // the last moment: the handle goes next
+      destroy(error, done);
+    };
     socket._final = (done: WriteDone) => {
       if (this.#resetting) done();
       else final(() => done());
     };
+  }
+  /** libuv counts down what it still has to write; an errno comes too late to ask. */
+  #sample(): void {
+    const handle = (this.#socket as unknown as { _handle?: { writeQueueSize?: number } | null })._handle;
+    if (this.#pendingWrite === null || typeof handle?.writeQueueSize !== 'number') return;
+    this.#slowBytesTaken = this.#slowBytes - handle.writeQueueSize;
   }
   #writeDone(done: WriteDone | null): void {
     if (done === null || this.#pendingWrite !== done) return;
@@ -204,8 +225,13 @@ export class Dial {
 
   setReferenced(referenced: boolean): void {
     this.#referenced = referenced;
-    if (referenced) this.#socket?.ref();
-    else this.#socket?.unref();
+    if (referenced) {
+      this.#socket?.ref();
+      this.#timer?.ref();
+    } else {
+      this.#socket?.unref();
+      this.#timer?.unref();
+    }
   }
   /** No event follows. */
   cancel(): void {

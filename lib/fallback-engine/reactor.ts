@@ -41,6 +41,7 @@ export interface EngineOfConnection {
   readonly direct: boolean;
   readonly referenced: boolean;
   markDirty(connection: Connection): void;
+  waiting(change: 1 | -1): void;
   atTurnEnd(callback: () => void): void;
   accept(group: GroupOfConnection, socket: StreamSocket): void;
   makeVisible(connection: Connection): void;

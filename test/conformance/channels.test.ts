@@ -33,7 +33,10 @@ function idsFrom(first: number, last: number): bigint[] {
 
 /** Everything up to channel_closed of `channel`; the last one is that. */
 function untilClosed(side: Side, channel: number, what = 'channel_closed'): Promise<Seen[]> {
-  return side.collect(what, (m) => m.op === 'Signal' && m.status === 'channel_closed' && m.channel === channel && m.id < 1000);
+  return side.collect(
+    what,
+    (m) => m.op === 'Signal' && m.status === 'channel_closed' && m.channel === channel && m.id < 1000,
+  );
 }
 
 /** The ids of the whole frames a peer received, without the Hello. */
@@ -62,7 +65,13 @@ rule('hello-first-answer', 'HelloResponse of the application at the other end', 
   const header = client.connect(listener.address, { body: 'who are you' });
   const hello = await server.expect({ op: 'HelloRequest', id: header.messageId, body: 'who are you' });
   const { channelNumber } = server.answer(hello, 'HelloResponse', 'me');
-  const shape = { op: 'HelloResponse', origin: 'application', status: 'success', id: header.messageId, body: 'me' } as const;
+  const shape = {
+    op: 'HelloResponse',
+    origin: 'application',
+    status: 'success',
+    id: header.messageId,
+    body: 'me',
+  } as const;
   await client.expect({ ...shape, channel: header.channelNumber });
   await client.abort(header.channelNumber);
   await server.expectClosed(channelNumber, header.messageId);
@@ -80,30 +89,59 @@ rule('hello-first-answer', 'any first message of the peer is one', async (cell) 
   }
 });
 
-rule('hello-failure-form', 'the Hello itself comes back as HelloResponse, then channel_closed with its id', async (cell) => {
-  const side = cell.side();
-  const { address, status } = await deadAddress(cell);
-  const header = side.connect(address, { id: 42, headers: [['more', 'headers']], body: 'and a body' });
-  await side.expect({
-    op: 'HelloResponse',
-    origin: 'engine',
-    status,
-    channel: header.channelNumber,
-    id: 42n,
-    more: false,
-    headers: [['~connect_to', address], ['more', 'headers']],
-    body: 'and a body',
-  });
-  await side.expectClosed(header.channelNumber, 42n);
-});
+rule(
+  'hello-failure-form',
+  'the Hello itself comes back as HelloResponse, then channel_closed with its id',
+  async (cell) => {
+    const side = cell.side();
+    const { address, status } = await deadAddress(cell);
+    const header = side.connect(address, { id: 42, headers: [['more', 'headers']], body: 'and a body' });
+    await side.expect({
+      op: 'HelloResponse',
+      origin: 'engine',
+      status,
+      channel: header.channelNumber,
+      id: 42n,
+      more: false,
+      headers: [
+        ['~connect_to', address],
+        ['more', 'headers'],
+      ],
+      body: 'and a body',
+    });
+    await side.expectClosed(header.channelNumber, 42n);
+  },
+);
 
 rule('hello-invalid-address', 'texts that are no address, and a Hello without ~connect_to', async (cell) => {
   const side = cell.side();
-  const texts = ['tcp', 'tcp|', 'tcp|127.0.0.1', 'tcp|127.0.0.1|', 'tcp|127.0.0.1|0', 'tcp|127.0.0.1|65536', 'tcp|127.0.0.1|+1'];
-  texts.push('tcp|127.0.0.1|1|2', 'tcp|[::1]|7099', 'udp|127.0.0.1|1', 'TCP|127.0.0.1|1', 'uds', 'uds|', `uds|/${'x'.repeat(107)}`);
+  const texts = [
+    'tcp',
+    'tcp|',
+    'tcp|127.0.0.1',
+    'tcp|127.0.0.1|',
+    'tcp|127.0.0.1|0',
+    'tcp|127.0.0.1|65536',
+    'tcp|127.0.0.1|+1',
+  ];
+  texts.push(
+    'tcp|127.0.0.1|1|2',
+    'tcp|[::1]|7099',
+    'udp|127.0.0.1|1',
+    'TCP|127.0.0.1|1',
+    'uds',
+    'uds|',
+    `uds|/${'x'.repeat(107)}`,
+  );
   for (const text of texts) {
     const { channelNumber, messageId } = side.connect(text);
-    await side.expect({ op: 'HelloResponse', origin: 'engine', status: 'invalid_address', channel: channelNumber, id: messageId });
+    await side.expect({
+      op: 'HelloResponse',
+      origin: 'engine',
+      status: 'invalid_address',
+      channel: channelNumber,
+      id: messageId,
+    });
     await side.expectClosed(channelNumber, messageId);
   }
   const { channelNumber } = side.post({ op: 'HelloRequest', headers: [['~listen_on', 'tcp|127.0.0.1|7099']] });
@@ -196,7 +234,10 @@ rule('hello-failure-returns-queue', 'in the order posted, between HelloResponse 
 rule('reason-connect', "each failure's status on the messages behind it", async (cell) => {
   const side = cell.side();
   const dead = await deadAddress(cell);
-  for (const [address, status] of [[dead.address, dead.status], ['nonsense', 'invalid_address']] as const) {
+  for (const [address, status] of [
+    [dead.address, dead.status],
+    ['nonsense', 'invalid_address'],
+  ] as const) {
     const { channelNumber: channel, messageId } = side.connect(address);
     // Posted while nothing of the failure has been received.
     await turns(5);
@@ -320,7 +361,8 @@ rule('no-loss-before-bye-response', 'Hello, requests, their answers, Bye', async
   const client = cell.side();
   const listener = await server.listen();
   const { channelNumber } = client.connect(listener.address, { id: 10 });
-  for (let i = 0; i < 500; i++) client.post({ op: 'Request', channel: channelNumber, id: 1000 + i, body: 'x'.repeat(i * 7) });
+  for (let i = 0; i < 500; i++)
+    client.post({ op: 'Request', channel: channelNumber, id: 1000 + i, body: 'x'.repeat(i * 7) });
   client.post({ op: 'ByeRequest', channel: channelNumber, id: 11 });
   const heard: bigint[] = [];
   for (;;) {
@@ -357,7 +399,8 @@ rule('unsent-comes-back', 'everything behind what the kernel took, with the reas
   const back = all.slice(0, -1);
   expect(back.length).toBeGreaterThan(0);
   expect(back.map((m) => m.id)).toEqual(idsFrom(1000 + FLOOD - back.length, 1000 + FLOOD));
-  for (const one of back) expect(one).toMatchObject({ op: 'Signal', origin: 'engine', status: 'peer_disconnected', channel });
+  for (const one of back)
+    expect(one).toMatchObject({ op: 'Signal', origin: 'engine', status: 'peer_disconnected', channel });
 });
 
 /** Posts a flood, lets the channel end by `end`, and gives what came back, checked to be the last of what was posted. */
@@ -372,7 +415,9 @@ async function floodAndEnd(cell: Cell, side: Side, end: (peer: RawPeer, channel:
     peer.stopReading();
   }
   await end(peer, channel);
-  const back = (await untilClosed(side, channel)).filter((m) => m.origin === 'engine' && m.id >= 1000n).map((m) => m.id);
+  const back = (await untilClosed(side, channel))
+    .filter((m) => m.origin === 'engine' && m.id >= 1000n)
+    .map((m) => m.id);
   const sent = FLOOD - back.length;
   expect(back).toEqual(idsFrom(1000 + sent, 1000 + FLOOD));
   expect(Number(side.ampe.stats().messagesOut - before)).toBe(sent);
@@ -405,7 +450,12 @@ rule('one-outcome', 'the peer reads a part and dies: what it has did not come ba
 
 rule('one-outcome', 'the own side aborts', async (cell) => {
   const side = cell.side();
-  const { peer, sent } = await floodAndEnd(cell, side, (_, channel) => side.post({ op: 'ByeSignal', channel }), 500_000);
+  const { peer, sent } = await floodAndEnd(
+    cell,
+    side,
+    (_, channel) => side.post({ op: 'ByeSignal', channel }),
+    500_000,
+  );
   peer.startReading();
   await peer.ended();
   const received = receivedIds(peer);
@@ -450,17 +500,21 @@ rule('consumed-orders', 'a WelcomeRequest is answered, never returned; a ByeSign
   side.expectNothing();
 });
 
-rule('destroy-drops-unsent', 'of the group: the messages are the pool\'s again, a sibling hears nothing', async (cell) => {
-  const side = cell.side();
-  const sibling = side.sibling();
-  const { peer, channel } = await cell.acceptedRaw(side);
-  peer.stopReading();
-  flood(side, channel);
-  await side.ampe.destroy(side.group);
-  await eventually('all messages to be free', () => side.ampe.stats().poolFree === side.ampe.stats().poolTotal);
-  await sibling.listen();
-  sibling.expectNothing();
-});
+rule(
+  'destroy-drops-unsent',
+  "of the group: the messages are the pool's again, a sibling hears nothing",
+  async (cell) => {
+    const side = cell.side();
+    const sibling = side.sibling();
+    const { peer, channel } = await cell.acceptedRaw(side);
+    peer.stopReading();
+    flood(side, channel);
+    await side.ampe.destroy(side.group);
+    await eventually('all messages to be free', () => side.ampe.stats().poolFree === side.ampe.stats().poolTotal);
+    await sibling.listen();
+    sibling.expectNothing();
+  },
+);
 
 rule('destroy-drops-unsent', 'of the engine, also while connecting', async (cell) => {
   const side = cell.side();
@@ -490,7 +544,9 @@ async function reasonOf(cell: Cell, side: Side, end: (peer: RawPeer, channel: nu
 
 rule('reason-channel-closed', 'own ByeSignal, and a Bye of the peer that ends the channel', async (cell) => {
   const side = cell.side({ closeTimeoutMs: 200 });
-  expect(await reasonOf(cell, side, (_, channel) => side.post({ op: 'ByeSignal', channel }))).toEqual(['engine channel_closed']);
+  expect(await reasonOf(cell, side, (_, channel) => side.post({ op: 'ByeSignal', channel }))).toEqual([
+    'engine channel_closed',
+  ]);
   const other = cell.side({ closeTimeoutMs: 200 });
   expect(await reasonOf(cell, other, (peer) => peer.send({ op: WIRE.ByeResponse }))).toEqual(['engine channel_closed']);
 });
@@ -520,39 +576,52 @@ rule('reason-communication-failed', 'our own reset after a bad frame', async (ce
   expect(await reasonOf(cell, cell.side(), (peer) => peer.send({ op: 15 }))).toEqual(['engine communication_failed']);
 });
 
-rule('returned-as-posted', 'opcode, id, more, headers and body of every kind, the half-written one too', async (cell) => {
-  const side = cell.side();
-  const { peer, channel } = await cell.acceptedRaw(side);
-  peer.stopReading();
-  const ops = ['Request', 'Response', 'Signal', 'HelloResponse'] as const;
-  const posted: (MessageInit & { op: (typeof ops)[number]; id: number; body: string })[] = [];
-  for (let i = 0; i < 400; i++) {
-    const op = ops[i % 4]!;
-    const init = { op, id: 1000 + i, more: op !== 'HelloResponse' && i % 3 === 0, headers: [['k', `v${i}`], ['k', 'w']] as const, body: `${i}:`.repeat(9000) };
-    posted.push(init);
-    side.post({ ...init, channel });
-  }
-  peer.halfClose();
-  const back = (await untilClosed(side, channel)).slice(0, -1);
-  expect(back.length).toBeGreaterThan(0);
-  expect(back.length).toBeLessThan(400);
-  const expected = posted.slice(400 - back.length).map((init) => ({
-    op: init.op,
-    channel,
-    id: BigInt(init.id),
-    more: init.more,
-    origin: 'engine',
-    status: 'peer_disconnected',
-    headers: init.headers!.map(([name, value]) => [name, value]),
-    body: init.body,
-  }));
-  expect(back).toEqual(expected);
-  // The first of them had been written in part: the peer has a piece of it behind the last whole frame.
-  peer.startReading();
-  await peer.ended();
-  const ids = receivedIds(peer);
-  expect(ids).toEqual(idsFrom(1000, 1400 - back.length));
-});
+rule(
+  'returned-as-posted',
+  'opcode, id, more, headers and body of every kind, the half-written one too',
+  async (cell) => {
+    const side = cell.side();
+    const { peer, channel } = await cell.acceptedRaw(side);
+    peer.stopReading();
+    const ops = ['Request', 'Response', 'Signal', 'HelloResponse'] as const;
+    const posted: (MessageInit & { op: (typeof ops)[number]; id: number; body: string })[] = [];
+    for (let i = 0; i < 400; i++) {
+      const op = ops[i % 4]!;
+      const init = {
+        op,
+        id: 1000 + i,
+        more: op !== 'HelloResponse' && i % 3 === 0,
+        headers: [
+          ['k', `v${i}`],
+          ['k', 'w'],
+        ] as const,
+        body: `${i}:`.repeat(9000),
+      };
+      posted.push(init);
+      side.post({ ...init, channel });
+    }
+    peer.halfClose();
+    const back = (await untilClosed(side, channel)).slice(0, -1);
+    expect(back.length).toBeGreaterThan(0);
+    expect(back.length).toBeLessThan(400);
+    const expected = posted.slice(400 - back.length).map((init) => ({
+      op: init.op,
+      channel,
+      id: BigInt(init.id),
+      more: init.more,
+      origin: 'engine',
+      status: 'peer_disconnected',
+      headers: init.headers!.map(([name, value]) => [name, value]),
+      body: init.body,
+    }));
+    expect(back).toEqual(expected);
+    // The first of them had been written in part: the peer has a piece of it behind the last whole frame.
+    peer.startReading();
+    await peer.ended();
+    const ids = receivedIds(peer);
+    expect(ids).toEqual(idsFrom(1000, 1400 - back.length));
+  },
+);
 
 // ── the last word ──
 
@@ -563,7 +632,16 @@ rule('last-word-form', 'on every kind of channel', async (cell) => {
   const dialled = await cell.dialledRaw(side);
   for (const { channel, id } of [accepted, dialled, listener]) {
     side.post({ op: 'ByeSignal', channel });
-    const shape = { op: 'Signal', origin: 'engine', status: 'channel_closed', channel, id, more: false, headers: [], body: '' };
+    const shape = {
+      op: 'Signal',
+      origin: 'engine',
+      status: 'channel_closed',
+      channel,
+      id,
+      more: false,
+      headers: [],
+      body: '',
+    };
     await side.expect(shape as Partial<Seen>);
   }
 });
@@ -588,7 +666,10 @@ rule('last-word-once', 'many ends at once: one each, and nothing of a channel be
     ends[i % ends.length]!(peer, channel);
   });
   let left = links.length;
-  const all = await side.collect('all last words', (m) => m.status === 'channel_closed' && m.id === 77n && --left === 0);
+  const all = await side.collect(
+    'all last words',
+    (m) => m.status === 'channel_closed' && m.id === 77n && --left === 0,
+  );
   for (const { channel } of links) {
     const own = all.filter((m) => m.channel === channel).map((m) => m.status === 'channel_closed' && m.id === 77n);
     expect(own.filter((last) => last)).toHaveLength(1);
@@ -662,14 +743,18 @@ function churn(side: Side, count: number): number[] {
   return numbers;
 }
 
-rule('quarantine-oldest-first', 'every number is used once before the first is used again, then in the same order', (cell) => {
-  const side = cell.side();
-  const numbers = churn(side, 65_534 + 2_000);
-  const round = numbers.slice(0, 65_534);
-  expect(new Set(round).size).toBe(65_534);
-  expect(Math.min(...round.slice(0, 100), 1)).toBe(1);
-  expect(numbers.slice(65_534)).toEqual(round.slice(0, 2_000));
-});
+rule(
+  'quarantine-oldest-first',
+  'every number is used once before the first is used again, then in the same order',
+  (cell) => {
+    const side = cell.side();
+    const numbers = churn(side, 65_534 + 2_000);
+    const round = numbers.slice(0, 65_534);
+    expect(new Set(round).size).toBe(65_534);
+    expect(Math.min(...round.slice(0, 100), 1)).toBe(1);
+    expect(numbers.slice(65_534)).toEqual(round.slice(0, 2_000));
+  },
+);
 
 rule('quarantine-1024-closings', 'no number comes again within 1024 closings', (cell) => {
   const side = cell.side();
@@ -779,7 +864,9 @@ rule('fairness', 'a quiet connection has its round trips while another floods', 
   const listener = await side.listen();
   const loud = await cell.acceptedRaw(side, listener);
   const quiet = await cell.acceptedRaw(side, listener);
-  const piece = Buffer.concat(Array.from({ length: 256 }, () => frame({ op: WIRE.Signal, id: 900, body: 'x'.repeat(1000) })));
+  const piece = Buffer.concat(
+    Array.from({ length: 256 }, () => frame({ op: WIRE.Signal, id: 900, body: 'x'.repeat(1000) })),
+  );
   let flooding = true;
   const pump = (): void => {
     while (flooding && loud.peer.socket.write(piece));

@@ -1,24 +1,17 @@
 // Protocol section 6 up to shutdown: who receives what, updateReceiver(), channel numbers and their bound; and the parts
 // of the public API that are about the engine as a whole.
 
-import { DefaultOptions, Reactor, attachGroup, type Options } from 'tofu-ampe';
-import {
-  WIRE,
-  eventually,
-  refusal,
-  rejection,
-  rule,
-  seen,
-  turns,
-  within,
-  type Cell,
-  type Side,
-} from './support';
+import { DefaultOptions, Reactor, attachGroup, type Message, type Options } from 'tofu-ampe';
+import { WIRE, eventually, refusal, rejection, rule, seen, turns, within, type Cell, type Side } from './support';
 import { runChild, type ChildEnd } from '../lifecycle/child';
 
 rule('receiver-one-at-a-time', 'the second of any kind is refused, the first gets the message', async (cell) => {
   const side = cell.side();
-  for (const first of [() => side.group.waitReceive(), () => side.group.receiveMany(3)]) {
+  const firsts: (() => Promise<Message[] | Message | null>)[] = [
+    () => side.group.waitReceive(),
+    () => side.group.receiveMany(3),
+  ];
+  for (const first of firsts) {
     const waiting = first();
     expect(await rejection(side.group.waitReceive())).toBe('not_allowed');
     expect(await rejection(side.group.waitReceive(0))).toBe('not_allowed');
@@ -84,7 +77,15 @@ rule('groups-apart', 'the channel of another group can neither be posted to nor 
 
 rule('updater-message', 'everything of the message is kept, whatever opcode it has', async (cell) => {
   const side = cell.side();
-  const ops = ['Request', 'Response', 'Signal', 'HelloRequest', 'ByeSignal', 'WelcomeRequest', 'WelcomeResponse'] as const;
+  const ops = [
+    'Request',
+    'Response',
+    'Signal',
+    'HelloRequest',
+    'ByeSignal',
+    'WelcomeRequest',
+    'WelcomeResponse',
+  ] as const;
   for (const op of ops) {
     const message = side.message({ op, channel: 9, id: 1234, headers: [['a', 'b']], body: 'text' });
     side.group.updateReceiver(message);
@@ -146,8 +147,10 @@ rule('updater-not-bounded', 'they arrive while the pool is out, and more of them
   const side = cell.side({ maxPoolMsgs: 2 });
   cell.keep(side.ampe.get('poolOnly')!);
   cell.keep(side.ampe.get('poolOnly')!);
-  for (let id = 1; id <= 100; id++) side.group.updateReceiver(id % 2 === 0 ? undefined : side.message({ op: 'Signal', id }));
-  for (let id = 1; id <= 100; id++) await side.expect({ id: id % 2 === 0 ? 0n : BigInt(id), status: 'receiver_update' });
+  for (let id = 1; id <= 100; id++)
+    side.group.updateReceiver(id % 2 === 0 ? undefined : side.message({ op: 'Signal', id }));
+  for (let id = 1; id <= 100; id++)
+    await side.expect({ id: id % 2 === 0 ? 0n : BigInt(id), status: 'receiver_update' });
 });
 
 rule('updater-refusals', 'the message stays as it was', async (cell) => {
@@ -185,18 +188,22 @@ rule('updater-at-once', 'no wait and no turn of the loop is needed', async (cell
 
 // ── channel numbers ──
 
-rule('channel-number-range', 'the first numbers, those of listeners and accepted connections included', async (cell) => {
-  const side = cell.side();
-  const listener = await side.listen();
-  const { channel } = await cell.acceptedRaw(side, listener);
-  const dialled = await cell.dialledRaw(side);
-  const numbers = [listener.channel, channel, dialled.channel];
-  expect(new Set(numbers).size).toBe(3);
-  for (const number of numbers) {
-    expect(number).toBeGreaterThanOrEqual(1);
-    expect(number).toBeLessThanOrEqual(65_534);
-  }
-});
+rule(
+  'channel-number-range',
+  'the first numbers, those of listeners and accepted connections included',
+  async (cell) => {
+    const side = cell.side();
+    const listener = await side.listen();
+    const { channel } = await cell.acceptedRaw(side, listener);
+    const dialled = await cell.dialledRaw(side);
+    const numbers = [listener.channel, channel, dialled.channel];
+    expect(new Set(numbers).size).toBe(3);
+    for (const number of numbers) {
+      expect(number).toBeGreaterThanOrEqual(1);
+      expect(number).toBeLessThanOrEqual(65_534);
+    }
+  },
+);
 
 const NUMBERS = 65_534;
 
@@ -373,15 +380,19 @@ async function childEnd(cell: Cell, program: string): Promise<ChildEnd> {
   return runChild(program, { environment }).ended;
 }
 
-rule('ref-unref', 'an idle engine, and an unreferenced one with a listener and a receiver, let the process end', async (cell) => {
-  const idle = `const reactor = Reactor.create(); reactor.ampe().create(); console.log('idle');`;
-  expect(await childEnd(cell, idle)).toMatchObject({ code: 0, stdout: 'idle\n' });
-  const unreferenced = `
+rule(
+  'ref-unref',
+  'an idle engine, and an unreferenced one with a listener and a receiver, let the process end',
+  async (cell) => {
+    const idle = `const reactor = Reactor.create(); reactor.ampe().create(); console.log('idle');`;
+    expect(await childEnd(cell, idle)).toMatchObject({ code: 0, stdout: 'idle\n' });
+    const unreferenced = `
     const reactor = Reactor.create().unref();
     const ampe = reactor.ampe();
     const group = ampe.create();
     await listen(ampe, group);
     void group.waitReceive().then(() => console.log('received'));
     console.log('waiting');`;
-  expect(await childEnd(cell, unreferenced)).toMatchObject({ code: 0, stdout: 'waiting\n' });
-});
+    expect(await childEnd(cell, unreferenced)).toMatchObject({ code: 0, stdout: 'waiting\n' });
+  },
+);

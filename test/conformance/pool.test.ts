@@ -653,30 +653,39 @@ rule('pool-deadlines-stand-still', 'a Hello that waits for a message is not clos
 
 // ── what a person sees ──
 
-rule('debug-mode', 'stats() tells where unreturned messages were taken, and returned bytes are overwritten', async (cell) => {
-  process.env.TOFU_AMPE_DEBUG = '1';
-  cell.atEnd(() => delete process.env.TOFU_AMPE_DEBUG);
-  const side = cell.side();
-  const takenHere = (): Message => side.ampe.get();
-  const all = [takenHere(), takenHere(), takenHere()].map((message) => cell.keep(message));
-  const unreturned = (): { where: string; count: number }[] => side.ampe.stats().unreturned ?? [];
-  expect(unreturned().reduce((sum, site) => sum + site.count, 0)).toBe(3);
-  expect(unreturned().every((site) => site.where.includes('pool.test'))).toBe(true);
-  const { peer } = await cell.acceptedRaw(side);
-  peer.send({ op: WIRE.Request, id: 1, headers: 'k:v\r\n', body: 'received' });
-  all.push(await side.expect({ op: 'Request' }));
-  all[0]!.body.set('mine');
-  all[0]!.textHeaders.append('name', 'value');
-  const views = [all[0]!.body.bytes(), all[0]!.textHeaders.bytes(), all[3]!.body.bytes(), all[3]!.textHeaders.bytes()];
-  const texts = views.map((view) => view.toString());
-  expect(texts).toEqual(['mine', 'name:value\r\n', 'received', 'k:v\r\n']);
-  for (const message of all) side.ampe.put(message);
-  views.forEach((view, i) => {
-    expect(new Set(view).size).toBe(1);
-    expect(view.toString()).not.toBe(texts[i]);
-  });
-  expect(unreturned()).toEqual([]);
-});
+rule(
+  'debug-mode',
+  'stats() tells where unreturned messages were taken, and returned bytes are overwritten',
+  async (cell) => {
+    process.env.TOFU_AMPE_DEBUG = '1';
+    cell.atEnd(() => delete process.env.TOFU_AMPE_DEBUG);
+    const side = cell.side();
+    const takenHere = (): Message => side.ampe.get();
+    const all = [takenHere(), takenHere(), takenHere()].map((message) => cell.keep(message));
+    const unreturned = (): { where: string; count: number }[] => side.ampe.stats().unreturned ?? [];
+    expect(unreturned().reduce((sum, site) => sum + site.count, 0)).toBe(3);
+    expect(unreturned().every((site) => site.where.includes('pool.test'))).toBe(true);
+    const { peer } = await cell.acceptedRaw(side);
+    peer.send({ op: WIRE.Request, id: 1, headers: 'k:v\r\n', body: 'received' });
+    all.push(await side.expect({ op: 'Request' }));
+    all[0]!.body.set('mine');
+    all[0]!.textHeaders.append('name', 'value');
+    const views = [
+      all[0]!.body.bytes(),
+      all[0]!.textHeaders.bytes(),
+      all[3]!.body.bytes(),
+      all[3]!.textHeaders.bytes(),
+    ];
+    const texts = views.map((view) => view.toString());
+    expect(texts).toEqual(['mine', 'name:value\r\n', 'received', 'k:v\r\n']);
+    for (const message of all) side.ampe.put(message);
+    views.forEach((view, i) => {
+      expect(new Set(view).size).toBe(1);
+      expect(view.toString()).not.toBe(texts[i]);
+    });
+    expect(unreturned()).toEqual([]);
+  },
+);
 
 rule('debug-mode', 'without it nothing is recorded', (cell) => {
   const side = cell.side();

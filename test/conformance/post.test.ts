@@ -1,6 +1,6 @@
 // Protocol section 3: each row of the table of post(), on live channels, and what a successful post does.
 
-import { AmpeError, OpCode, type Message } from 'tofu-ampe';
+import { AmpeError, AmpeStatus, OpCode, type Message } from 'tofu-ampe';
 import { WIRE, refusal, rule, seen, type Cell, type MessageInit, type OpCodeName, type Side } from './support';
 
 /** The post is refused with `status`, and the message stays the caller's with everything it had. */
@@ -505,6 +505,50 @@ rule('post-header-snapshot', 'the header stays as it was when the slot is used a
   expect({ ...header }).toEqual(expected);
   expect(header.messageId).toBe(50n);
   expect(again.messageId).toBe(51n);
+});
+
+/** Uses up `count` channel numbers: each is opened by a Welcome without a usable address, told closed, and free again. */
+async function spendNumbers(side: Side, count: number): Promise<void> {
+  const { ampe, group } = side;
+  for (let spent = 0; spent < count;) {
+    const batch = Math.min(256, count - spent);
+    for (let i = 0; i < batch; i++) {
+      const message = ampe.get();
+      message.opCode = OpCode.WelcomeRequest;
+      message.textHeaders.append('~listen_on', 'nowhere');
+      group.post(message);
+    }
+    for (let closed = 0; closed < batch;) {
+      for (const message of await group.receiveMany(256)) {
+        if (message.status === AmpeStatus.ChannelClosed) closed++;
+        ampe.put(message);
+      }
+    }
+    spent += batch;
+  }
+}
+
+rule('quarantine-kept-message', 'it is refused with channel_closed, unless it is addressed anew', async (cell) => {
+  const side = cell.side();
+  const listener = await side.listen();
+  const first = await cell.acceptedRaw(side, listener);
+  first.peer.send({ id: 41, body: 'for the first life' }, { id: 42, body: 'readdressed' });
+  const kept = await side.expect({ channel: first.channel, id: 41n });
+  const copy = cell.keep(kept.clone());
+  const readdressed = await side.expect({ channel: first.channel, id: 42n });
+  await side.abort(first.channel);
+  // All numbers but the listener's and the first connection's: then the first connection's is the oldest free one.
+  await spendNumbers(side, 65534 - 2);
+  const second = await cell.acceptedRaw(side, listener);
+  expect(second.channel).toBe(first.channel);
+  for (const message of [kept, copy]) {
+    expect(refusal(() => side.group.post(message))).toBe('channel_closed');
+    expect(seen(message)).toMatchObject({ channel: first.channel, id: 41n, body: 'for the first life' });
+  }
+  readdressed.channelNumber = second.channel;
+  side.group.post(readdressed);
+  expect(await second.peer.frame()).toMatchObject({ id: 42n, channel: second.channel });
+  expect(second.peer.rest.length).toBe(0);
 });
 
 rule('error-details', 'channelNumber, messageId, code and name of the error', (cell) => {

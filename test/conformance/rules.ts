@@ -124,6 +124,7 @@ export const RULES = [
   { id: 'last-word-form', section: '4', suite: 'channels', cells: 'all', text: 'channel_closed is a Signal of the engine with the id of the message that opened the channel' },
   { id: 'last-word-once', section: '4', suite: 'channels', cells: 'all', text: 'channel_closed comes exactly once per channel and is its last message' },
   { id: 'quarantine-until-received', section: '4', suite: 'channels', cells: 'all', text: 'a number is not reused before its channel_closed was received' },
+  { id: 'quarantine-kept-message', section: '4', suite: 'post', cells: 'all', text: 'a message kept from an earlier life of a number never reaches the later channel' },
   { id: 'quarantine-oldest-first', section: '4', suite: 'channels', cells: 'all', text: 'numbers are reused least recently used first' },
   { id: 'quarantine-1024-closings', section: '4', suite: 'channels', cells: 'all', text: 'a number is not reused within the next 1024 closings while more than 1024 are free' },
   { id: 'quarantine-group-gone', section: '4', suite: 'channels', cells: 'all', text: 'destroying the group frees the numbers of its closed channels' },

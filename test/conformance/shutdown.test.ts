@@ -66,22 +66,26 @@ rule('destroy-group-resets', 'connections that are not visible yet are closed to
   await cell.expectReset(unseen);
 });
 
-rule('destroy-group-returns', 'received, updated, failed and unsent ones are in the pool when it resolves', async (cell) => {
-  const side = cell.side({ maxPoolMsgs: 16 });
-  const link = await cell.dialledRaw(side);
-  link.peer.send({ op: WIRE.Request, id: 1, body: 'unread' });
-  for (let i = 0; i < 3; i++) side.group.updateReceiver(side.message());
-  side.group.updateReceiver();
-  const gone = await cell.rawServer();
-  await gone.close();
-  side.connect(gone.address);
-  side.post({ op: 'WelcomeRequest', headers: [['~listen_on', 'nonsense']] });
-  postUnsent(side, link);
-  await turns(20);
-  expect(side.ampe.stats().poolFree).toBeLessThan(16);
-  await destroyGroup(side);
-  expect(side.ampe.stats()).toMatchObject({ poolFree: 16, poolTotal: 16, channels: 0, listeners: 0, groups: 0 });
-});
+rule(
+  'destroy-group-returns',
+  'received, updated, failed and unsent ones are in the pool when it resolves',
+  async (cell) => {
+    const side = cell.side({ maxPoolMsgs: 16 });
+    const link = await cell.dialledRaw(side);
+    link.peer.send({ op: WIRE.Request, id: 1, body: 'unread' });
+    for (let i = 0; i < 3; i++) side.group.updateReceiver(side.message());
+    side.group.updateReceiver();
+    const gone = await cell.rawServer();
+    await gone.close();
+    side.connect(gone.address);
+    side.post({ op: 'WelcomeRequest', headers: [['~listen_on', 'nonsense']] });
+    postUnsent(side, link);
+    await turns(20);
+    expect(side.ampe.stats().poolFree).toBeLessThan(16);
+    await destroyGroup(side);
+    expect(side.ampe.stats()).toMatchObject({ poolFree: 16, poolTotal: 16, channels: 0, listeners: 0, groups: 0 });
+  },
+);
 
 rule('destroy-group-rejects-receiver', 'every kind of wait; for await ends', async (cell) => {
   const waits: ((side: Side) => Promise<unknown>)[] = [
@@ -142,29 +146,33 @@ rule('destroy-group-twice', 'at once and later, by ampe and by dispose', async (
   expect(side.ampe.stats().groups).toBe(0);
 });
 
-rule('destroy-group-held-messages', 'received, returned and own ones, group and then engine destroyed', async (cell) => {
-  const side = cell.side();
-  const { peer } = await cell.acceptedRaw(side);
-  peer.send({ op: WIRE.Request, id: 5, headers: 'a:b\r\n', body: 'held' });
-  const received = await side.expect({ op: 'Request' });
-  const own = side.message({ op: 'Signal', id: 6, body: 'own' });
-  const view = received.body.bytes();
-  const readable = (): void => {
-    expect(seen(received)).toMatchObject({ id: 5n, headers: [['a', 'b']], body: 'held' });
-    expect(seen(own)).toMatchObject({ id: 6n, body: 'own' });
-    expect(view.toString()).toBe('held');
-  };
-  await destroyGroup(side);
-  readable();
-  await destroyEngine(side);
-  readable();
-  own.body.append(' and writable');
-  expect(own.clone().body.toString()).toBe('own and writable');
-  side.ampe.put(received);
-  side.ampe.put(received);
-  own[Symbol.dispose]();
-  expect(own.owned).toBe(false);
-});
+rule(
+  'destroy-group-held-messages',
+  'received, returned and own ones, group and then engine destroyed',
+  async (cell) => {
+    const side = cell.side();
+    const { peer } = await cell.acceptedRaw(side);
+    peer.send({ op: WIRE.Request, id: 5, headers: 'a:b\r\n', body: 'held' });
+    const received = await side.expect({ op: 'Request' });
+    const own = side.message({ op: 'Signal', id: 6, body: 'own' });
+    const view = received.body.bytes();
+    const readable = (): void => {
+      expect(seen(received)).toMatchObject({ id: 5n, headers: [['a', 'b']], body: 'held' });
+      expect(seen(own)).toMatchObject({ id: 6n, body: 'own' });
+      expect(view.toString()).toBe('held');
+    };
+    await destroyGroup(side);
+    readable();
+    await destroyEngine(side);
+    readable();
+    own.body.append(' and writable');
+    expect(own.clone().body.toString()).toBe('own and writable');
+    side.ampe.put(received);
+    side.ampe.put(received);
+    own[Symbol.dispose]();
+    expect(own.owned).toBe(false);
+  },
+);
 
 rule('destroy-group-others-live', 'the other group goes on, its traffic unharmed', async (cell) => {
   const one = cell.side();
@@ -316,20 +324,24 @@ rule('destroy-rejects-acquire', 'all of them, in whatever way they wait', async 
   expect(await Promise.all(refused)).toEqual(Array(3).fill('shutdown_started'));
 });
 
-rule('destroy-while-granting', 'unsent messages come back to the pool, and who waits for one is refused', async (cell) => {
-  const side = cell.side({ maxPoolMsgs: 1 });
-  postUnsent(side, await cell.dialledRaw(side));
-  await turns(20);
-  expect(side.ampe.get('poolOnly')).toBeNull();
-  const refused = [rejection(side.ampe.acquire()), rejection(side.ampe.acquire())];
-  await destroyEngine(side);
-  expect(await Promise.all(refused)).toEqual(['shutdown_started', 'shutdown_started']);
-});
+rule(
+  'destroy-while-granting',
+  'unsent messages come back to the pool, and who waits for one is refused',
+  async (cell) => {
+    const side = cell.side({ maxPoolMsgs: 1 });
+    postUnsent(side, await cell.dialledRaw(side));
+    await turns(20);
+    expect(side.ampe.get('poolOnly')).toBeNull();
+    const refused = [rejection(side.ampe.acquire()), rejection(side.ampe.acquire())];
+    await destroyEngine(side);
+    expect(await Promise.all(refused)).toEqual(['shutdown_started', 'shutdown_started']);
+  },
+);
 
 // ── any moment ──
 
 /** What may be going on when the end comes. */
-const MOMENTS: Record<string, (cell: Cell, side: Side) => Promise<unknown> | void> = {
+const MOMENTS: Record<string, (cell: Cell, side: Side) => unknown> = {
   'nothing at all': () => undefined,
   'a connect just posted': async (cell, side) => side.connect((await cell.rawServer()).address),
   'a connect under way': async (cell, side) => {

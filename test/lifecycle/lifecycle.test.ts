@@ -212,7 +212,9 @@ describe('with traffic running', () => {
   });
 
   test('an uncaught exception ends it with 1 and its trace', async () => {
-    const child = runChild(`${WORD} ${TRAFFIC} await word(); setImmediate(() => { throw new Error('thrown on purpose'); });`);
+    const child = runChild(
+      `${WORD} ${TRAFFIC} await word(); setImmediate(() => { throw new Error('thrown on purpose'); });`,
+    );
     await child.printed('traffic');
     child.process.stdin!.write('throw\n');
     const end = await child.ended;

@@ -7,7 +7,7 @@ export const DEADLINE_MS = 5_000;
 const LOOK_EVERY_MS = 2;
 
 /** The promise's outcome, or a failure which names what did not happen in time. */
-export async function within<T>(what: string, promise: Promise<T>, timeoutMs: number = DEADLINE_MS): Promise<T> {
+export async function within<T>(what: string, promise: PromiseLike<T>, timeoutMs: number = DEADLINE_MS): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_resolve, reject) => {
     timer = setTimeout(() => reject(new Error(`waited ${timeoutMs} ms in vain for: ${what}`)), timeoutMs);
