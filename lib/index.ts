@@ -8,7 +8,7 @@ export { Message, TextHeaders, Body } from './message';
 export { type BinaryHeader } from './protocol/header';
 export { OpCode, Origin, isOpCode, opCodeName, messageType, messageRole, echo } from './protocol/op-code';
 export { AmpeStatus, rawToStatus, statusName } from './protocol/status';
-export { AmpeError, statusToError, errorToStatus } from './protocol/ampe-error';
+export { AmpeError, statusToError, errorToStatus, type AmpeErrorDetails } from './protocol/ampe-error';
 export {
   TcpServerAddress,
   TcpClientAddress,

@@ -88,11 +88,10 @@ export async function exchange(
 }
 
 async function receiveStream(group: ChannelGroup, channel: Channel, onPiece: (piece: Buffer) => void): Promise<void> {
-  let reason: AmpeStatus = AmpeStatus.ChannelClosed;
   for await (using message of group) {
-    if (isEndOf(channel, message)) throw statusToError(reason)!;
+    if (isEndOf(channel, message)) throw statusToError(AmpeStatus.ChannelClosed)!;
     if (message.isFromEngine) {
-      if (message.opCode === OpCode.Request) reason = message.status; // a piece came back unsent; the end follows
+      if (message.opCode === OpCode.Request) throw statusToError(message.status)!; // a piece came back; the end follows
     } else if (message.opCode === OpCode.Response) {
       onPiece(message.body.bytes());
       if (!message.hasMore) return;

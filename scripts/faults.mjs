@@ -9,8 +9,8 @@
  * @property {string} name      what goes wrong, kebab-case
  * @property {string} file      below lib/
  * @property {[find: string, put: string][]} edits
- * @property {string} suite     test/conformance/<suite>.test.ts
- * @property {string} rule      id of the rule that catches it
+ * @property {string} suite     test/conformance/<suite>.test.ts; with a slash in it test/<suite>.test.ts
+ * @property {string} rule      id of the rule that catches it; of a unit test a piece of its title
  * @property {string} [engine]  when another engine of the suite than 'fallback' is meant
  */
 
@@ -44,7 +44,7 @@ export const FAULTS = [
     "if (this.state !== 'ended' && this.#sendQueue.length > 0) this.#markDirty();",
     '',
   ]),
-  fault('update-does-not-wake', mailbox, 'groups', 'updater-message', [
+  fault('mail-does-not-wake', mailbox, 'waiting', 'wait-for-ever', [
     'this.#mail.push(frame);\n    this.#onReadable();',
     'this.#mail.push(frame);',
   ]),
@@ -165,7 +165,7 @@ export const FAULTS = [
     'this.#movedAt = performance.now();\n    if (!isDeaf(this.state)) {',
     'if (!isDeaf(this.state)) {',
   ]),
-  fault('deadline-runs-while-unread', connection, 'close', 'close-deadline-stands-still', [
+  fault('deadline-runs-while-unread', connection, 'pool', 'pool-deadlines-stand-still', [
     '(this.#paused || restMs >= 1)',
     'restMs >= 1',
   ]),
@@ -189,10 +189,13 @@ export const FAULTS = [
     "else if (action === 'finish' || action === 'deliverFinish') this.#finish();",
     "else if (action === 'finish' || action === 'deliverFinish') this.#socket?.reset();",
   ]),
-  fault('failed-write-ends-reading', net, 'close', 'failed-send-keeps-reading', [
-    'done();\n      report(',
-    'done(error);\n      report(',
-  ]),
+  {
+    ...fault('failed-write-ends-reading', net, 'close', 'failed-send-keeps-reading', [
+      'this.#writeDone(done);\n        this.#events?.onWritten',
+      'done(error);\n        this.#events?.onWritten',
+    ]),
+    engine: 'fallback-stream',
+  },
 
   // ── listening and connecting ──
   fault('live-listener-stolen', net, 'listeners', 'uds-live-not-stolen', [
@@ -216,7 +219,7 @@ export const FAULTS = [
 
   // ── pool and backpressure ──
   fault('credit-leaked', pool, 'pool', 'pool-resume', ['if (counted) this.#credit(reader);', '']),
-  fault('slot-leaked', pool, 'messages', 'dead-slot-reused', [
+  fault('slot-leaked', pool, 'unit/engine/pool-slots', 'go round', [
     'if (frame.slot !== NO_SLOT) this.#free.push(frame);',
     '',
   ]),
@@ -239,17 +242,17 @@ export const FAULTS = [
     'frame.reader = this;\n    this.#episode = false;',
     'frame.reader = this;',
   ]),
-  fault('not-resumed-by-put', pool, 'pool', 'pool-resume', [
-    'this.#starved.remove(reader);\n      reader.onCredit();',
-    'this.#starved.remove(reader);',
+  fault('not-resumed-by-put', mailbox, 'pool', 'pool-resume', [
+    'this.#starving = false;\n    this.#onReadable();',
+    'this.#starving = false;',
   ]),
-  fault('socket-not-resumed', connection, 'pool', 'pool-resume', [
+  fault('socket-not-resumed', connection, 'pool', 'pool-reading-stops', [
     'if (this.#paused && !this.#resumeScheduled && this.#backlog <= BACKLOG_BYTES / 2) this.#resume();',
     '',
   ]),
   fault('backlog-unbounded', connection, 'pool', 'pool-reading-stops', [
-    'if (this.#backlog >= BACKLOG_BYTES) {',
-    'if (this.#backlog < 0) {',
+    'if (this.#backlog >= BACKLOG_BYTES) this.#pause();',
+    'if (this.#backlog < 0) this.#pause();',
   ]),
 
   // ── ownership and waiting ──

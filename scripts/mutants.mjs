@@ -45,9 +45,10 @@ module.exports = class {
 `;
 
 const engineOf = (fault) => fault.engine ?? 'fallback';
-const testFileOf = ({ suite }) => `test/conformance/${suite}.test.ts`;
+const isUnit = ({ suite }) => suite.includes('/');
+const testFileOf = ({ suite }) => `test/${suite.includes('/') ? suite : `conformance/${suite}`}.test.ts`;
 /** The end of a title as support/rule.ts makes it. */
-const titleOf = (fault) => ` · ${fault.rule} · ${engineOf(fault)}/`;
+const titleOf = (fault) => (isUnit(fault) ? fault.rule : ` · ${fault.rule} · ${engineOf(fault)}/`);
 
 function makeCopy() {
   const copy = realpathSync(mkdtempSync(path.join(os.tmpdir(), 'ampe-mutants-')));
@@ -81,6 +82,9 @@ function checkTexts(copy, faults) {
   if (misfits.length > 0) throw new Error(`faults that do not fit the sources:\n${misfits.join('\n')}`);
 }
 
+/** The jest that runs now: it must not outlive this process. */
+let running;
+
 /** Runs the cases whose titles match; resolves to what each case did, and whether the run had to be killed. */
 function runJest(copy, { files, titles, engines, stop, timeoutMs }) {
   const results = path.join(copy, 'results.jsonl');
@@ -90,6 +94,7 @@ function runJest(copy, { files, titles, engines, stop, timeoutMs }) {
   const settings = { TOFU_AMPE_ENGINES: engines, MUTANTS_RESULTS: results, MUTANTS_STOP: stop ? '1' : '0' };
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, args, { cwd: copy, stdio: 'ignore', env: { ...process.env, ...settings } });
+    running = child;
     let killed = false;
     const deadline = setTimeout(() => {
       killed = true;
@@ -174,6 +179,13 @@ async function main(args) {
   }
   const faults = chooseFaults(args);
   const copy = makeCopy();
+  for (const signal of ['SIGINT', 'SIGTERM']) {
+    process.once(signal, () => {
+      running?.kill('SIGKILL');
+      rmSync(copy, { recursive: true, force: true });
+      process.exit(1);
+    });
+  }
   try {
     checkTexts(copy, faults);
     await checkBaseline(copy, faults);

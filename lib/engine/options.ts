@@ -31,7 +31,7 @@ export interface Options {
 export type ResolvedOptions = { [K in keyof Options]-?: NonNullable<Options[K]> };
 
 /** The defaults. `initialPoolMsgs` is lowered to a smaller `maxPoolMsgs`. */
-export const DefaultOptions: Readonly<ResolvedOptions> = Object.freeze({
+export const DefaultOptions: Readonly<{ [K in keyof Options]-?: NonNullable<Options[K]> }> = Object.freeze({
   initialPoolMsgs: 64,
   maxPoolMsgs: 1024,
   backend: 'auto',

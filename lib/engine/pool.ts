@@ -10,10 +10,10 @@ import { Queue } from './queue';
 
 /** Room for body and text headers in a slot: small messages lie close together, which the cache rewards. */
 const BODY_ROOM = 1008;
-const HEADERS_ROOM = 256;
+const HEADERS_ROOM = 320;
 const BODY_AT = HEADER_BYTES;
 const HEADERS_AT = BODY_AT + BODY_ROOM;
-/** Distance of two slots. */
+/** Distance of two slots: an odd number of cache lines, so that neighbours use different sets. */
 const SLOT_BYTES = HEADERS_AT + HEADERS_ROOM;
 const SLOTS_PER_SLAB = 64;
 /** What debug mode writes over the bytes of a returned message: easy to recognise in a dump. */

@@ -322,11 +322,10 @@ rule('uds-stale-replaced', 'the file of a killed listener', async (cell) => {
   const side = cell.side();
   const path = cell.freePath();
   await leaveStaleSocket(cell, path);
-  const { ino } = lstatSync(path);
+  expect(lstatSync(path).isSocket()).toBe(true);
   const listener = await side.listen(`uds|${path}`);
   await reaches(side, cell.side(), listener.address);
   expect(lstatSync(path).isSocket()).toBe(true);
-  expect(lstatSync(path).ino === ino && side.ampe.stats().listeners === 0).toBe(false);
 });
 
 rule('uds-live-not-stolen', 'of the same engine, of another, and of a raw server', async (cell) => {

@@ -99,7 +99,7 @@ export const RULES = [
   { id: 'hello-path-not-found', section: '4', suite: 'channels', cells: 'uds', text: 'a path where nothing is gives uds_path_not_found' },
   { id: 'hello-refused', section: '4', suite: 'channels', cells: 'tcp', text: 'a port nobody listens on is connect_failed' },
   { id: 'hello-stale-socket', section: '4', suite: 'channels', cells: 'uds', text: 'a stale socket file is connect_failed' },
-  { id: 'hello-deadline', section: '4', suite: 'channels', cells: 'tcp', text: 'a connect that does not end before connectTimeoutMs is connect_failed' },
+  { id: 'hello-deadline', section: '4', suite: 'channels', cells: 'all', text: 'a connect that does not end before connectTimeoutMs is connect_failed' },
   { id: 'hello-aborted', section: '4', suite: 'channels', cells: 'all', text: "ByeSignal while connecting gives channel_closed as the Hello's status" },
   { id: 'hello-failure-returns-queue', section: '4', suite: 'channels', cells: 'all', text: 'messages posted behind a failing Hello come back in order with its status, then channel_closed' },
   { id: 'sent-gives-nothing', section: '4', suite: 'channels', cells: 'all', text: 'a message that was sent gives nothing back to its sender' },

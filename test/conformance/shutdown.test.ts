@@ -297,7 +297,7 @@ rule('destroy-engine-twice', 'at once and later, and by dispose', async (cell) =
   await side.listen();
   await within('all of them', Promise.all([reactor.destroy(), reactor.destroy(), reactor[Symbol.asyncDispose]()]));
   await within('once more', reactor.destroy());
-  await within('a group of it', side.group[Symbol.asyncDispose]());
+  await within('a group of it', Promise.resolve(side.group[Symbol.asyncDispose]()));
 });
 
 rule('destroy-engine-twice', 'group and engine at the same time, in either order', async (cell) => {

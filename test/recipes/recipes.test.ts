@@ -38,7 +38,9 @@ describe.each(transports)('over $name', (transport) => {
     const listening = event<string>();
     const first = runServer({ address: transport.listenAddress(), signal: stop.signal, onListening: listening.tell });
     const address = await within('the first server to listen', listening.happened);
-    await expect(within('the second server', runServer({ address }))).rejects.toMatchObject({ code: 'ERR_AMPE_LISTEN_FAILED' });
+    await expect(within('the second server', runServer({ address }))).rejects.toMatchObject({
+      code: 'ERR_AMPE_LISTEN_FAILED',
+    });
     stop.abort();
     await within('the first server to end', first);
   });

@@ -213,6 +213,11 @@ export class Cell {
 
   /** @internal After a failed case: free everything, report nothing. */
   async abandon(): Promise<void> {
+    for (const cleanup of this.cleanups.splice(0).reverse()) {
+      await Promise.resolve()
+        .then(cleanup)
+        .catch(() => {});
+    }
     for (const { reactor } of this.engines)
       await within('an engine to be destroyed', reactor.destroy()).catch(() => {});
     await this.closeRawPeers().catch(() => {});
