@@ -89,7 +89,7 @@ export function resolveOptions(options: Options = {}, environment: NodeJS.Proces
 function resolveBackend(given: unknown, environment: NodeJS.ProcessEnv): ResolvedOptions['backend'] {
   const fromEnvironment = given === undefined ? environment.TOFU_AMPE_BACKEND : undefined;
   const name = fromEnvironment === undefined ? 'options.backend' : 'TOFU_AMPE_BACKEND';
-  const value = given ?? (fromEnvironment || DefaultOptions.backend);
+  const value = given === undefined ? fromEnvironment || DefaultOptions.backend : given;
   if (typeof value !== 'string') throw invalidArgument(name, 'a string', value);
   if (value !== 'auto' && value !== 'native' && value !== 'fallback') {
     throw new RangeError(`${name} must be 'auto', 'native' or 'fallback', not '${value}'`);

@@ -316,7 +316,11 @@ export class Connection implements MailSource, SocketEvents, FrameSink {
   }
   takeTail(): Frame {
     const frame = this.#tail.shift();
-    if (frame !== undefined) return frame;
+    if (frame !== undefined) {
+      // Counts until now: a producer that waits for free messages must not outrun the receiver of what comes back.
+      this.#engine.pool.uncount(frame);
+      return frame;
+    }
     this.told = true;
     return this.#engine.lastWord(this);
   }
@@ -389,7 +393,6 @@ export class Connection implements MailSource, SocketEvents, FrameSink {
     memory[at + AT_FLAGS] |= ORIGIN_BIT;
     memory[at + AT_STATUS] = this.#unsentStatus;
     this.#tail.push(frame);
-    this.#engine.pool.uncount(frame);
   }
 
   /** The group is gone: everything stops without a word. Resolves when the socket is closed. */

@@ -2,7 +2,7 @@
 // read, and who gets a freed message. Raw peers flood and stall; nothing here knows how an engine keeps its books.
 
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
-import type { Message } from 'tofu-ampe';
+import { OpCode, type Message } from 'tofu-ampe';
 import {
   WIRE,
   eventually,
@@ -714,4 +714,24 @@ rule('diagnostics', 'pool-empty, channel-closed and protocol-violation are publi
     ['tofu-ampe:protocol-violation', { channelNumber: channel }],
     ['tofu-ampe:channel-closed', { channelNumber: channel }],
   ]);
+});
+
+rule('pool-returned-counts', 'a producer cannot outrun the receiver of what comes back', async (cell) => {
+  const side = cell.side({ initialPoolMsgs: 4, maxPoolMsgs: 4 });
+  const { peer, channel } = await cell.dialledRaw(side);
+  peer.close();
+  await eventually('the end of the channel to be noticed', () => {
+    const probe = side.ampe.get('poolOnly');
+    if (probe === null) return true; // all four have come back and wait for the receiver
+    probe.opCode = OpCode.Signal;
+    probe.channelNumber = channel;
+    side.group.post(probe);
+    return false;
+  });
+  expect(side.ampe.get('poolOnly')).toBeNull();
+  await side.expect({ op: 'Signal', status: 'peer_disconnected' });
+  const freed = side.ampe.get('poolOnly');
+  expect(freed).not.toBeNull();
+  side.ampe.put(freed);
+  await side.collect('the end of the channel', (message) => message.status === 'channel_closed');
 });

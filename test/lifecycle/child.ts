@@ -62,6 +62,11 @@ const PRELUDE = `
 const children = new Set<ChildProcess>();
 let compiled: string | null = null;
 
+// For the test file that imports this: jest ends its workers without an 'exit' event.
+afterAll(() => {
+  if (compiled !== null) rmSync(dirname(compiled), { recursive: true, force: true });
+});
+
 /**
  * A compiled copy of lib/ of this test process's own: nobody rebuilds it while children load it. Gives the path of its
  * index.js.
@@ -69,7 +74,6 @@ let compiled: string | null = null;
 export function compiledIndex(): string {
   if (compiled !== null) return compiled;
   const folder = mkdtempSync(join(tmpdir(), 'ampe-lib-'));
-  process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
   const parser = { syntax: 'typescript' as const, explicitResourceManagement: true };
   const options = { jsc: { target: 'es2022' as const, parser }, module: { type: 'commonjs' as const } };
   for (const name of readdirSync(LIB, { recursive: true, encoding: 'utf8' })) {

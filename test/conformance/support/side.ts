@@ -106,9 +106,9 @@ export class Side {
   // ── receiving ──
 
   async receive(what = 'a message', timeoutMs: number = DEADLINE_MS): Promise<Message> {
-    const message = await this.group.waitReceive(timeoutMs);
-    if (message === null) throw new Error(`waited ${timeoutMs} ms in vain for: ${what}`);
-    return this.cell.keep(message);
+    // The wait itself has no timeout: one that ends takes what is there, and a lost wake would only be slow.
+    const message = await within(what, this.group.waitReceive(), timeoutMs);
+    return this.cell.keep(message!);
   }
 
   /** The next message, which must have these properties (a subset of Seen). */
