@@ -90,10 +90,11 @@ export class Frame {
   resizeBody(length: number): void {
     if (length > this.bodyRoom) {
       const room = Math.min(MAX_BODY_BYTES, Math.max(length, 2 * this.bodyRoom, 64));
-      const memory = Buffer.allocUnsafeSlow(room);
-      this.bodyMemory.copy(memory, 0, this.bodyAt, this.bodyAt + this.bodyLength);
+      // Room for the binary header in front: the frame then leaves as one piece.
+      const memory = Buffer.allocUnsafeSlow(HEADER_BYTES + room);
+      this.bodyMemory.copy(memory, HEADER_BYTES, this.bodyAt, this.bodyAt + this.bodyLength);
       this.bodyMemory = memory;
-      this.bodyAt = 0;
+      this.bodyAt = HEADER_BYTES;
       this.bodyRoom = room;
       this.#bodyView = null;
       this.#short = null;
@@ -143,9 +144,16 @@ export class Frame {
       views.push(this.memory.subarray(this.at, this.at + this.byteLength));
       return;
     }
-    views.push(this.memory.subarray(this.at, this.at + HEADER_BYTES));
     const headers = this.headersLength;
     const body = this.bodyLength;
+    if (headers === 0) {
+      // Not contiguous and no headers: the body outgrew its place, and the bytes before it are kept free for this.
+      const at = this.bodyAt - HEADER_BYTES;
+      for (let i = 0; i < HEADER_BYTES; i++) this.bodyMemory[at + i] = this.memory[this.at + i];
+      views.push(this.bodyMemory.subarray(at, this.bodyAt + body));
+      return;
+    }
+    views.push(this.memory.subarray(this.at, this.at + HEADER_BYTES));
     if (headers > 0) views.push(this.headersMemory.subarray(this.headersAt, this.headersAt + headers));
     if (body > 0) views.push(this.bodyMemory.subarray(this.bodyAt, this.bodyAt + body));
   }

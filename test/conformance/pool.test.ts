@@ -735,3 +735,23 @@ rule('pool-returned-counts', 'a producer cannot outrun the receiver of what come
   side.ampe.put(freed);
   await side.collect('the end of the channel', (message) => message.status === 'channel_closed');
 });
+
+rule('pool-resume', 'an answer that leaves only when the receiver waits again wakes that receiver', async (cell) => {
+  const { server, client, clientChannel } = await cell.pair({ server: { initialPoolMsgs: 1, maxPoolMsgs: 1 } });
+  const REQUESTS = 64;
+  const serving = (async () => {
+    for (let answered = 0; answered < REQUESTS;) {
+      const message = await server.group.waitReceive();
+      if (message === null || message.isFromEngine) {
+        server.ampe.put(message);
+      } else {
+        message.opCode = OpCode.Response;
+        server.group.post(message); // its message is free only once it has left: with the next wait
+        answered++;
+      }
+    }
+  })();
+  for (let i = 0; i < REQUESTS; i++) client.post({ op: 'Request', channel: clientChannel });
+  for (let i = 0; i < REQUESTS; i++) client.ampe.put(await client.expect({ op: 'Response', channel: clientChannel }));
+  await within('all requests to be answered', serving);
+});
