@@ -627,8 +627,11 @@ rule('bye-response-unasked', 'posted by an application, it ends the channel on b
 
 // ── crossed ──
 
+// Longer than any case may take: a crossing that only ends by the deadline is a hang.
+const NO_DEADLINE = { server: { closeTimeoutMs: 60_000 }, client: { closeTimeoutMs: 60_000 } };
+
 rule('crossed-byes', 'both sides post ByeRequest at once', async (cell) => {
-  const { server, client, serverChannel, clientChannel, helloId } = await cell.pair();
+  const { server, client, serverChannel, clientChannel, helloId } = await cell.pair(NO_DEADLINE);
   server.post({ op: 'ByeRequest', channel: serverChannel });
   client.post({ op: 'ByeRequest', channel: clientChannel });
   await client.expect({ op: 'ByeRequest', origin: 'application', channel: clientChannel });
@@ -638,7 +641,7 @@ rule('crossed-byes', 'both sides post ByeRequest at once', async (cell) => {
 });
 
 rule('crossed-byes', 'data of both sides arrives before', async (cell) => {
-  const { server, client, serverChannel, clientChannel } = await cell.pair();
+  const { server, client, serverChannel, clientChannel } = await cell.pair(NO_DEADLINE);
   for (const [side, channel] of [
     [server, serverChannel],
     [client, clientChannel],
