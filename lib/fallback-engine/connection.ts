@@ -370,8 +370,7 @@ export class Connection implements MailSource, SocketEvents, FrameSink {
       this.#writing = 0;
       this.#sent(this.#slowFrom + this.#socket!.slowBytesTaken);
     }
-    const eofOrLoss = next(this.state, 'gone');
-    this.state = eofOrLoss[0];
+    this.state = next(this.state, 'gone')[0];
     clearTimeout(this.#timer);
     this.#unpause();
     this.#unsentStatus = status;
