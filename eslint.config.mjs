@@ -19,7 +19,7 @@ const commonJsGlobals = {
 };
 
 export default tseslint.config(
-  { ignores: ['dist/', 'coverage/', 'docs/api/', 'bench/out/', 'node_modules/'] },
+  { ignores: ['dist/', 'build/', 'prebuilds/', 'coverage/', 'docs/api/', 'bench/out/', 'node_modules/'] },
   { linterOptions: { reportUnusedDisableDirectives: 'error' } },
   {
     files: ['**/*.mjs', '**/*.cjs', '**/*.js'],

@@ -1,11 +1,40 @@
 // ampe.ts: the engine as application code sees it: messages, groups, statistics.
-// Thread: that of its Reactor. Invariant: after the engine is destroyed nothing is handed out any more.
+// Thread: that of its Reactor, or one that attached. Invariant: after the engine is destroyed nothing is handed out any more.
 import { AmpeError, invalidArgument } from './protocol/ampe-error';
 import { AmpeStatus } from './protocol/status';
-import { ChannelGroupOfEngine, shutdownStarted, type ChannelGroup } from './channel-group';
+import { ChannelGroupOfEngine, type ChannelGroup } from './channel-group';
 import type { Engine } from './engine/engine';
 import { Message } from './message';
+import { shutdownStarted } from './refusals';
 import { refuseWait, Wait, type WaitOptions } from './wait';
+
+/** What only the native engine counts, since it was made: which of its ways were taken, and how large the batches are. */
+export interface NativeStats {
+  /** Threads of the application that were woken because something had come for them. */
+  doorbells: bigint;
+  /** How often the engine's thread was woken because something was posted. */
+  wakes: bigint;
+  /** Write calls that the posting thread made itself, because the channel was idle. */
+  inlineSends: bigint;
+  /** Batches of one channel that were left to the engine's thread. */
+  queuedRuns: bigint;
+  /** System calls that wrote, inline ones included; messagesOut divided by it is the batch size of sending. */
+  sendCalls: bigint;
+  /** System calls that read; messagesIn divided by it is the batch size of receiving. */
+  readCalls: bigint;
+  /** Turns of the loop of the engine's thread. */
+  turns: bigint;
+  /** How often the engine's thread looked for more work instead of sleeping. */
+  spins: bigint;
+  /** How often it found some that way. */
+  spinHits: bigint;
+  /** How often it went to sleep. */
+  parks: bigint;
+  /** Times an application thread fetched what had come for it. */
+  batches: bigint;
+  /** What it fetched then, all together: runs of frames, and messages of the engine. */
+  batchedEvents: bigint;
+}
 
 /** Numbers a person can read: the state of now, and totals since the engine was made. */
 export interface AmpeStats {
@@ -28,11 +57,13 @@ export interface AmpeStats {
   /** Connections that were reset because the peer broke the protocol, unseen ones included. */
   protocolViolations: bigint;
   acceptFailures: bigint;
+  /** There on the native engine only. */
+  native?: NativeStats;
   /** With TOFU_AMPE_DEBUG=1: where messages were taken that are out now, most frequent first. */
   unreturned?: { where: string; count: number }[];
 }
 
-/** The engine, as application code is given it. All methods belong to the thread that made the engine. */
+/** The engine, as application code is given it. All methods belong to the thread that made the engine or attached to it. */
 export interface Ampe {
   /**
    * A message, empty. Past the pool's bound if need be.
@@ -65,14 +96,25 @@ export interface Ampe {
   stats(): AmpeStats;
 }
 
+const ampes = new WeakMap<Engine, AmpeOfEngine>();
+
 /** @internal */
 export class AmpeOfEngine implements Ampe {
   readonly #engine: Engine;
   readonly #waits = new Set<Wait<Message>>();
-  readonly #groups = new Set<ChannelGroupOfEngine>();
 
-  constructor(engine: Engine) {
+  private constructor(engine: Engine) {
     this.#engine = engine;
+    // First those who wait for messages: the engine gives back what is unsent, and nobody shall be handed that.
+    engine.onClosed = () => {
+      for (const wait of [...this.#waits]) wait.reject(shutdownStarted());
+    };
+  }
+  /** The only one of this engine in this thread. */
+  static of(engine: Engine): AmpeOfEngine {
+    let ampe = ampes.get(engine);
+    if (ampe === undefined) ampes.set(engine, (ampe = new AmpeOfEngine(engine)));
+    return ampe;
   }
 
   get(strategy?: 'always'): Message;
@@ -85,7 +127,7 @@ export class AmpeOfEngine implements Ampe {
     const { pool } = this.#engine;
     let frame = pool.take();
     if (frame === null) {
-      this.#engine.flush(); // what leaves now need not be waited for
+      this.#engine.reclaim(strategy === 'poolOnly'); // what leaves now need not be waited for
       frame = pool.take() ?? (strategy === 'always' ? pool.takeAlways() : null);
     }
     return frame === null ? null : Message._of(pool, frame);
@@ -116,9 +158,9 @@ export class AmpeOfEngine implements Ampe {
         this.#engine.waiting(-1);
       },
     );
-    this.#engine.waiting(1);
     this.#waits.add(wait);
     pool.wait(waiter);
+    this.#engine.waiting(1);
     return wait.promise;
   }
 
@@ -134,9 +176,7 @@ export class AmpeOfEngine implements Ampe {
 
   create(): ChannelGroup {
     if (this.#engine.closed) throw shutdownStarted();
-    const group: ChannelGroupOfEngine = new ChannelGroupOfEngine(this.#engine, () => this.#groups.delete(group));
-    this.#groups.add(group);
-    return group;
+    return new ChannelGroupOfEngine(this.#engine);
   }
 
   async destroy(group: ChannelGroup): Promise<void> {
@@ -149,7 +189,9 @@ export class AmpeOfEngine implements Ampe {
 
   stats(): AmpeStats {
     const { pool } = this.#engine;
+    this.#engine.reclaim(true); // so that poolFree is of now
     const counters = this.#engine.counters();
+    const own = this.#engine.ownCounters();
     return {
       poolFree: pool.free,
       poolTotal: pool.total,
@@ -163,19 +205,25 @@ export class AmpeOfEngine implements Ampe {
       poolEmptyEpisodes: BigInt(counters.poolEmptyEpisodes),
       protocolViolations: BigInt(counters.protocolViolations),
       acceptFailures: BigInt(counters.acceptFailures),
+      ...(own === null ? {} : { native: nativeStats(own) }),
       ...(pool.debugging ? { unreturned: pool.outstanding() } : {}),
     };
   }
 
   /** @internal */
-  async _destroy(): Promise<void> {
-    // First those who wait: the engine gives back what is unsent, and nobody shall be handed that.
-    for (const wait of [...this.#waits]) wait.reject(shutdownStarted());
-    const destroyed = this.#engine.destroy();
-    await Promise.all([destroyed, ...[...this.#groups].map((group) => group._destroy())]);
+  _destroy(): Promise<void> {
+    return this.#engine.destroy();
   }
 }
 
+const NATIVE_STATS: readonly (keyof NativeStats)[] = [
+  ...(['doorbells', 'wakes', 'inlineSends', 'queuedRuns', 'sendCalls', 'readCalls'] as const),
+  ...(['turns', 'spins', 'spinHits', 'parks', 'batches', 'batchedEvents'] as const),
+];
+function nativeStats(counters: ReadonlyMap<string, number>): NativeStats {
+  const entries = NATIVE_STATS.map((name) => [name, BigInt(counters.get(name) ?? 0)] as const);
+  return Object.fromEntries(entries) as unknown as NativeStats;
+}
 function poolEmpty(): AmpeError {
   return new AmpeError(AmpeStatus.PoolEmpty, 'pool_empty: no message was returned in time');
 }

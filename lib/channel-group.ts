@@ -1,16 +1,14 @@
-// channel-group.ts: the asynchronous two-way exchange an application works with: post() and the waits.
-// A thin layer: checks, ownership and waiting are here; everything about channels is the engine's.
-// Thread: that which created it. Invariant: one wait at a time; a message is the caller's until post() has succeeded.
-import { AT_CHANNEL, AT_FLAGS, AT_ID_HIGH, AT_STATUS, ORIGIN_BIT } from './protocol/constants';
+// channel-group.ts: the asynchronous two-way exchange an application works with: posting and the waits.
+// A thin layer: waiting is here, checks and ownership are in group-poster.ts; everything about channels is the engine's.
+// Thread: that which created it. Invariant: one wait at a time; a frame that was taken is handed to exactly one wait.
 import { AmpeError, invalidArgument } from './protocol/ampe-error';
-import { readU16, readU32, snapshotOf, writeU16, type BinaryHeader } from './protocol/header';
-import { OpCode } from './protocol/op-code';
-import { PostChannelState, refuseChannel, refuseMessage } from './protocol/post-check';
-import { AmpeStatus, statusName } from './protocol/status';
+import type { BinaryHeader } from './protocol/header';
+import { AmpeStatus } from './protocol/status';
 import type { Engine, EngineGroup } from './engine/engine';
-import { looseFrame, type Frame } from './engine/frame';
-import { assignMessageId } from './engine/message-ids';
+import { GroupPoster } from './group-poster';
 import { Message } from './message';
+import { notShared, shutdownStarted } from './refusals';
+import { attachedGroup } from './select-engine';
 import { refuseWait, Wait, type WaitOptions } from './wait';
 
 /** How long an always-ready receiver may keep timers and sockets waiting, and how many messages it may take meanwhile. */
@@ -55,8 +53,11 @@ export interface ChannelGroup extends AsyncIterable<Message>, AsyncDisposable {
    */
   receiveMany(max: number, timeoutMs?: number, options?: WaitOptions): Promise<Message[]>;
   /**
-   * Blocks the calling thread; meant for worker threads.
-   * @throws AmpeError `not_allowed` on the fallback engine
+   * The next message; blocks the calling thread for it, and everything else of that thread: meant for worker threads.
+   * @param timeoutMs 0: does not wait; undefined or Infinity: for ever
+   * @returns null when the time is up
+   * @throws AmpeError `not_allowed` while another wait is pending and on the fallback engine, `shutdown_started` when group or
+   *   engine is destroyed; RangeError for a negative or NaN timeout
    */
   waitReceiveSync(timeoutMs?: number): Message | null;
   /**
@@ -66,76 +67,58 @@ export interface ChannelGroup extends AsyncIterable<Message>, AsyncDisposable {
    * @see docs/PROTOCOL.md section 6
    */
   updateReceiver(message?: Message | null): void;
-  /** A handle for {@link attachGroup} in another thread. @throws AmpeError `not_allowed` on the fallback engine */
+  /**
+   * A handle for {@link attachGroup} in another thread; it may be sent to workers of this process.
+   * @throws AmpeError `not_allowed` on the fallback engine, `shutdown_started`
+   */
   share(): GroupHandle;
 }
 
 /**
- * The posting side of a group that another thread shared.
- * @throws AmpeError `not_allowed` on the fallback engine, which lives in one thread
+ * The posting side of a group that another thread shared. Messages for it come from the Ampe that this thread attached.
+ * @throws AmpeError `not_allowed` when {@link Reactor.attach} of its engine was not called in this thread, and on the fallback
+ *   engine; TypeError for something else than a handle
  */
 export function attachGroup(handle: GroupHandle): Pick<ChannelGroup, 'post' | 'updateReceiver'> {
   if (typeof handle !== 'object' || handle === null) throw invalidArgument('handle', 'a GroupHandle', handle);
-  throw notShared('attachGroup()');
+  const { engine, group } = attachedGroup(handle);
+  return new GroupPoster(engine, group);
 }
 
-/** @internal */
-export function notShared(what: string): AmpeError {
-  return new AmpeError(AmpeStatus.NotAllowed, `not_allowed: ${what} needs the native engine`);
-}
-/** @internal */
-export function shutdownStarted(): AmpeError {
-  return new AmpeError(AmpeStatus.ShutdownStarted, 'shutdown_started: the group or its engine is destroyed');
-}
 function rejected<T>(error: unknown): Promise<T> {
   // An abort rejects with signal.reason, which may be anything.
   // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors
   return Promise.reject(error);
 }
+function otherWait(): AmpeError {
+  return new AmpeError(AmpeStatus.NotAllowed, 'not_allowed: another receive is waiting');
+}
+const doNothing = (): void => undefined;
 
 /** @internal */
 export class ChannelGroupOfEngine implements ChannelGroup {
   readonly #engine: Engine;
   readonly #group: EngineGroup;
-  readonly #onDestroyed: () => void;
-  #onReadable: (() => void) | null = null;
+  readonly #poster: GroupPoster;
+  #onReadable: (() => void) | null = null; // there is one while a receiver waits
   #onClosed: ((error: AmpeError) => void) | null = null;
   #taken = 0; // messages taken since the event loop last had a turn, as far as we know
   #turnStart = 0;
 
-  constructor(engine: Engine, onDestroyed: () => void) {
+  constructor(engine: Engine) {
     this.#engine = engine;
-    this.#group = engine.openGroup(() => this.#onReadable?.());
-    this.#onDestroyed = onDestroyed;
+    this.#group = engine.openGroup({
+      onReadable: () => this.#onReadable?.(),
+      onClosed: () => this.#onClosed?.(shutdownStarted()),
+    });
+    this.#poster = new GroupPoster(engine, this.#group);
   }
 
   post(message: Message): BinaryHeader {
-    const frame = this.#own(message);
-    const { memory, at } = frame;
-    const flags = memory[at + AT_FLAGS];
-    const idIsZero = (readU32(memory, at + AT_ID_HIGH) | readU32(memory, at + AT_ID_HIGH + 4)) === 0;
-    let channel = readU16(memory, at + AT_CHANNEL);
-    let refused = refuseMessage(flags, idIsZero, channel, frame.headersLength, frame.bodyLength);
-    const opCode = flags & 0x0f;
-    if (refused === AmpeStatus.Success) {
-      if (channel !== 0) refused = this.#refuseChannel(channel, frame.generation, opCode);
-      else if ((channel = this.#group.openChannel(opCode === OpCode.WelcomeRequest)) === 0) {
-        refused = AmpeStatus.AllocationFailed;
-      }
-    }
-    if (refused !== AmpeStatus.Success) throw this.#refusal(refused, message);
-    message._take();
-    memory[at + AT_FLAGS] = flags & ~ORIGIN_BIT & 0x3f;
-    memory[at + AT_STATUS] = 0;
-    writeU16(memory, at + AT_CHANNEL, channel);
-    if (idIsZero) assignMessageId(memory, at);
-    if (opCode === OpCode.ByeRequest || opCode === OpCode.ByeResponse) {
-      this.#engine.channels.setState(channel, PostChannelState.byePosted);
-    }
-    const header = snapshotOf(memory, at);
-    if (!frame.counted) this.#engine.pool.count(frame);
-    this.#group.post(frame);
-    return header;
+    return this.#poster.post(message);
+  }
+  updateReceiver(message?: Message | null): void {
+    this.#poster.updateReceiver(message);
   }
 
   tryReceive(): Message | null {
@@ -161,27 +144,29 @@ export class ChannelGroupOfEngine implements ChannelGroup {
     return this.#wait<Message[]>(timeoutMs, options, takeMany, []);
   }
 
-  waitReceiveSync(): Message | null {
-    throw notShared('waitReceiveSync()');
+  waitReceiveSync(timeoutMs: number = Number.POSITIVE_INFINITY): Message | null {
+    const { threads } = this.#engine;
+    if (threads === null) throw notShared('waitReceiveSync()');
+    const refused = refuseWait(timeoutMs, undefined);
+    if (refused !== null) throw refused.error;
+    if (this.#group.closed) throw shutdownStarted();
+    if (this.#onReadable !== null) throw otherWait();
+    const end = timeoutMs === Number.POSITIVE_INFINITY ? timeoutMs : performance.now() + timeoutMs;
+    for (;;) {
+      const message = this.#take();
+      if (message !== null) return message;
+      if (this.#group.closed) throw shutdownStarted();
+      const restMs = end - performance.now();
+      if (!(restMs > 0)) return null;
+      threads.waitSync(restMs);
+    }
   }
   share(): GroupHandle {
-    throw notShared('ChannelGroup.share()');
-  }
-
-  updateReceiver(message?: Message | null): void {
-    if (message === undefined || message === null) {
-      if (this.#group.closed) throw shutdownStarted();
-      const signal = looseFrame();
-      signal.memory[AT_FLAGS] = OpCode.Signal | ORIGIN_BIT;
-      signal.memory[AT_STATUS] = AmpeStatus.ReceiverUpdate;
-      this.#group.update(signal);
-      return;
-    }
-    const frame = this.#own(message);
-    message._take();
-    frame.memory[frame.at + AT_FLAGS] &= ~ORIGIN_BIT;
-    frame.memory[frame.at + AT_STATUS] = AmpeStatus.ReceiverUpdate;
-    this.#group.update(frame);
+    const { threads } = this.#engine;
+    if (threads === null) throw notShared('ChannelGroup.share()');
+    if (this.#group.closed) throw shutdownStarted();
+    this.#group.share();
+    return threads.shareGroup(this.#group) as GroupHandle;
   }
 
   [Symbol.asyncIterator](): AsyncIterator<Message, undefined> {
@@ -208,42 +193,8 @@ export class ChannelGroupOfEngine implements ChannelGroup {
     return this.#engine;
   }
   /** @internal */
-  async _destroy(): Promise<void> {
-    const destroyed = this.#group.destroy();
-    this.#onClosed?.(shutdownStarted());
-    this.#onDestroyed();
-    await destroyed;
-  }
-
-  /** The frame of a message that may be moved into this group; the first row of the checks. */
-  #own(message: Message | null | undefined): Frame {
-    if (message === null || message === undefined) {
-      throw new AmpeError(AmpeStatus.NullMessage, 'null_message: there is no message');
-    }
-    if (!(message instanceof Message)) throw invalidArgument('message', 'a Message', message);
-    const frame = message._live();
-    if (this.#group.closed) throw shutdownStarted();
-    if (message._pool !== this.#engine.pool) {
-      throw new AmpeError(AmpeStatus.NotAllowed, 'not_allowed: the message belongs to another engine');
-    }
-    return frame;
-  }
-  #refuseChannel(channel: number, generation: number, opCode: number): AmpeStatus {
-    const { channels } = this.#engine;
-    const earlierLife = generation !== 0 && generation !== channels.generation[channel];
-    const state = channels.state[channel] ?? PostChannelState.unknown;
-    return refuseChannel(
-      (earlierLife ? PostChannelState.closed : state) as PostChannelState,
-      earlierLife || channels.group[channel] === this.#group.id,
-      opCode,
-    );
-  }
-  #refusal(status: AmpeStatus, message: Message): AmpeError {
-    const { channelNumber, messageId } = message;
-    return new AmpeError(status, `${statusName(status)}: post() on channel ${channelNumber}`, {
-      channelNumber,
-      messageId,
-    });
+  _destroy(): Promise<void> {
+    return this.#group.destroy();
   }
 
   #take(): Message | null {
@@ -261,9 +212,7 @@ export class ChannelGroupOfEngine implements ChannelGroup {
     const refused = refuseWait(timeoutMs, options);
     if (refused !== null) return rejected(refused.error);
     if (this.#group.closed) return rejected(shutdownStarted());
-    if (this.#onReadable !== null) {
-      return rejected(new AmpeError(AmpeStatus.NotAllowed, 'not_allowed: another receive is waiting'));
-    }
+    if (this.#onReadable !== null) return rejected(otherWait());
     const overdue = this.#isOverdue();
     if (!overdue || timeoutMs === 0) {
       const taken = take();
@@ -280,12 +229,13 @@ export class ChannelGroupOfEngine implements ChannelGroup {
     timedOut: T,
     overdue: boolean,
   ): Promise<T> {
-    this.#taken = 0;
     let turn: NodeJS.Immediate | undefined;
+    let sameTurn = true;
     const wait = new Wait<T>(
       timeoutMs,
       options,
       (expired) => {
+        this.#taken = 0;
         // A frame that came in the same turn goes first: a timeout loses nothing.
         expired.resolve(take() ?? timedOut);
       },
@@ -293,19 +243,27 @@ export class ChannelGroupOfEngine implements ChannelGroup {
         this.#onReadable = null;
         this.#onClosed = null;
         if (turn !== undefined) clearImmediate(turn);
-        this.#engine.waiting(-1);
+        this.#group.waiting(-1);
       },
     );
-    this.#engine.waiting(1);
     const onReadable = (): void => {
+      if (!sameTurn) this.#taken = 0;
       const taken = take();
       if (taken !== null) wait.resolve(taken);
     };
     this.#onReadable = onReadable;
     this.#onClosed = (error) => wait.reject(error);
-    if (overdue) turn = setImmediate(onReadable);
+    if (overdue) {
+      // Others have their turn first, whatever comes meanwhile.
+      this.#onReadable = doNothing;
+      turn = setImmediate(() => {
+        this.#onReadable = onReadable;
+        onReadable();
+      });
+    }
     // What was posted leaves before the wait; the messages this frees may be what the wait is for.
-    this.#engine.flush();
+    this.#group.waiting(1);
+    sameTurn = false;
     return wait.promise;
   }
 

@@ -1,7 +1,7 @@
 // index.ts: what `import … from 'tofu-ampe'` offers, and nothing else.
 export { Reactor, type ReactorHandle } from './reactor';
 export { DefaultOptions, type Options } from './engine/options';
-export { type Ampe, type AmpeStats } from './ampe';
+export { type Ampe, type AmpeStats, type NativeStats } from './ampe';
 export { attachGroup, type ChannelGroup, type GroupHandle } from './channel-group';
 export { type WaitOptions } from './wait';
 export { Message, TextHeaders, Body } from './message';

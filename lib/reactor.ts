@@ -2,10 +2,10 @@
 // Thread: the one that called create(). Invariant: destroy() ends every group, wait, socket and timer of the engine.
 import { invalidArgument } from './protocol/ampe-error';
 import { AmpeOfEngine, type Ampe } from './ampe';
-import { notShared } from './channel-group';
 import type { Engine } from './engine/engine';
 import { resolveOptions, type Options } from './engine/options';
-import { selectEngine } from './select-engine';
+import { notShared, shutdownStarted } from './refusals';
+import { attachedEngine, selectEngine } from './select-engine';
 
 declare const reactorHandleBrand: unique symbol;
 /** An engine as it travels to another thread. */
@@ -28,7 +28,7 @@ export class Reactor implements AsyncDisposable {
   private constructor(key: symbol, engine: Engine) {
     if (key !== KEY) throw new TypeError('Illegal constructor: use Reactor.create()');
     this.#engine = engine;
-    this.#ampe = new AmpeOfEngine(engine);
+    this.#ampe = AmpeOfEngine.of(engine);
   }
 
   /**
@@ -56,14 +56,24 @@ export class Reactor implements AsyncDisposable {
   destroy(): Promise<void> {
     return (this.#destroyed ??= this.#ampe._destroy());
   }
-  /** A handle for {@link Reactor.attach} in another thread. @throws AmpeError `not_allowed` on the fallback engine */
+  /**
+   * A handle for {@link Reactor.attach} in another thread; it may be sent to workers of this process.
+   * @throws AmpeError `not_allowed` on the fallback engine, `shutdown_started`
+   */
   share(): ReactorHandle {
-    throw notShared('Reactor.share()');
+    const { threads } = this.#engine;
+    if (threads === null) throw notShared('Reactor.share()');
+    if (this.#engine.closed) throw shutdownStarted();
+    return threads.shareEngine() as ReactorHandle;
   }
-  /** The engine another thread shared. @throws AmpeError `not_allowed` on the fallback engine; TypeError for no handle */
+  /**
+   * The engine another thread shared, with a pool and groups of this thread's own. A second call, or one in the thread that made
+   * the engine, gives the same Ampe. The end of this thread destroys the groups it made.
+   * @throws AmpeError `not_allowed` on the fallback engine, `shutdown_started` when the engine is gone; TypeError for no handle
+   */
   static attach(handle: ReactorHandle): Ampe {
     if (typeof handle !== 'object' || handle === null) throw invalidArgument('handle', 'a ReactorHandle', handle);
-    throw notShared('Reactor.attach()');
+    return AmpeOfEngine.of(attachedEngine(handle));
   }
   /** Lets the engine keep the process alive again. */
   ref(): this {

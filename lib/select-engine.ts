@@ -1,16 +1,55 @@
 // select-engine.ts: which engine runs, and why. The only file that knows that there are several.
+// The option decides, then TOFU_AMPE_BACKEND (both in engine/options.ts), then what loads.
+// Invariant: the fallback engine takes over silently only when no native one loads; every other trouble throws.
 import { AmpeError } from './protocol/ampe-error';
 import { AmpeStatus } from './protocol/status';
-import type { Engine } from './engine/engine';
+import type { Engine, PostingGroup } from './engine/engine';
 import type { ResolvedOptions } from './engine/options';
 import { FallbackEngine } from './fallback-engine/reactor';
+import { loadBinding } from './native-engine/binding';
+import { NativeEngine } from './native-engine/engine';
+import { isEngineHandle, isGroupHandle } from './native-engine/handles';
+import { attachEngine, attachGroup } from './native-engine/threads';
 
-const NO_NATIVE = 'this release has no native engine';
+/** Whether this thread made its last engine of the fallback kind. */
+let usesFallback = process.env.TOFU_AMPE_BACKEND === 'fallback';
 
-/** @throws AmpeError `not_implemented_yet` when 'native' is asked for and there is none */
+/**
+ * @throws AmpeError `not_implemented_yet` when 'native' is asked for and does not load; Error when a native engine loads that
+ *   belongs to another version of the package
+ */
 export function selectEngine(options: ResolvedOptions): Engine {
-  if (options.backend === 'native') {
-    throw new AmpeError(AmpeStatus.NotImplementedYet, `not_implemented_yet: ${NO_NATIVE}`);
-  }
-  return new FallbackEngine(options, options.backend === 'fallback' ? 'the fallback engine was asked for' : NO_NATIVE);
+  const engine = makeEngine(options);
+  usesFallback = engine.backend === 'fallback';
+  return engine;
+}
+function makeEngine(options: ResolvedOptions): Engine {
+  if (options.backend === 'fallback') return new FallbackEngine(options, 'the fallback engine was asked for');
+  const loaded = loadBinding();
+  if ('binding' in loaded) return new NativeEngine(options, loaded);
+  if (options.backend === 'auto') return new FallbackEngine(options, loaded.reason);
+  throw new AmpeError(AmpeStatus.NotImplementedYet, `not_implemented_yet: ${loaded.reason}`);
+}
+
+/** The engine of a handle, in this thread. @throws AmpeError `not_allowed` where only the fallback engine is */
+export function attachedEngine(handle: object): Engine {
+  const loaded = loadBinding();
+  if ('reason' in loaded) throw notAttached('Reactor.attach()', loaded.reason);
+  if (usesFallback && !isEngineHandle(handle)) throw notAttached('Reactor.attach()', NO_HANDLE);
+  return attachEngine(loaded, handle);
+}
+
+/** The posting side of the group of a handle, in this thread. @throws as attachedEngine() */
+export function attachedGroup(handle: object): { engine: Engine; group: PostingGroup } {
+  const loaded = loadBinding();
+  if ('reason' in loaded) throw notAttached('attachGroup()', loaded.reason);
+  if (usesFallback && !isGroupHandle(handle)) throw notAttached('attachGroup()', NO_HANDLE);
+  return attachGroup(handle);
+}
+
+/** The fallback engine makes no handles: with it in use, an object that is none was meant for it. */
+const NO_HANDLE = 'the fallback engine lives in one thread';
+
+function notAttached(name: string, reason: string): AmpeError {
+  return new AmpeError(AmpeStatus.NotAllowed, `not_allowed: ${name} needs the native engine; ${reason}`);
 }

@@ -40,3 +40,4 @@ export {
   type Session,
 } from './reconnecting-client';
 export { finish, forward, submit } from './wake-receiver';
+export { WorkerPool } from './worker-pool';

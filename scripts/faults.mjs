@@ -1,5 +1,5 @@
 // faults.mjs: the faults that mutants.mjs plants. Each is a slip somebody could make, and names the rule of
-// test/conformance/rules.ts whose case has to notice it.
+// test/conformance/rules.ts whose case has to notice it, or the test of the core that has to.
 // Knows the sources by exact pieces of text: when a piece is not found exactly once, the run fails, so a fault never
 // silently becomes none. A fault whose text was rewritten is planted anew in the new text, not dropped.
 // Invariant: a fault compiles and changes behaviour; what the tests rightly cannot see is not listed.
@@ -7,15 +7,17 @@
 /**
  * @typedef {object} Fault
  * @property {string} name      what goes wrong, kebab-case
- * @property {string} file      below lib/
+ * @property {string} file      below lib/, or in native/
  * @property {[find: string, put: string][]} edits
- * @property {string} suite     test/conformance/<suite>.test.ts; with a slash in it test/<suite>.test.ts
- * @property {string} rule      id of the rule that catches it; of a unit test a piece of its title
+ * @property {string} suite     test/conformance/<suite>.test.ts; with a slash in it test/<suite>.test.ts; for a file in
+ *   native/ the program test/native/<suite>.cc
+ * @property {string} rule      id of the rule that catches it; of a unit test a piece of its title; of a program the name of a
+ *   test, or a pattern for such
  * @property {string} [engine]  when another engine of the suite than 'fallback' is meant
  */
 
 const connection = 'fallback-engine/connection.ts';
-const mailbox = 'fallback-engine/mailbox.ts';
+const mailbox = 'engine/mailbox.ts';
 const net = 'fallback-engine/net.ts';
 const engine = 'fallback-engine/reactor.ts';
 const numbers = 'fallback-engine/channel-numbers.ts';
@@ -26,14 +28,21 @@ const pool = 'engine/pool.ts';
 const group = 'channel-group.ts';
 const message = 'message.ts';
 const wait = 'wait.ts';
+const nativeChannel = 'native-engine/channel.ts';
+const nativeEngine = 'native-engine/engine.ts';
+const inbox = 'native-engine/inbox.ts';
+const port = 'native/core/port.cc';
+const reactor = 'native/core/reactor.cc';
 
 const fault = (name, file, suite, rule, ...edits) => ({ name, file, suite, rule, edits });
+/** Noticed by a rule of the suite on the native engine. */
+const onNative = (...args) => ({ ...fault(...args), engine: 'native' });
 
 /** @type {Fault[]} */
 export const FAULTS = [
   // ── waking and order ──
   fault('wake-dropped', mailbox, 'channels', 'order', [
-    'this.#ready.push(source);\n    this.#onReadable();',
+    'this.#ready.push(source);\n    this.#tellReadable();',
     'this.#ready.push(source);',
   ]),
   fault('flush-forgotten', engine, 'channels', 'order', [
@@ -45,7 +54,7 @@ export const FAULTS = [
     '',
   ]),
   fault('mail-does-not-wake', mailbox, 'waiting', 'wait-for-ever', [
-    'this.#mail.push(frame);\n    this.#onReadable();',
+    'this.#mail.push(frame);\n    this.#tellReadable();',
     'this.#mail.push(frame);',
   ]),
 
@@ -211,17 +220,17 @@ export const FAULTS = [
     "if (endpoint.transport === 'tcp' && endpoint.port !== port) {",
     "if (endpoint.transport === 'uds') {",
   ]),
-  fault('one-address-only', net, 'listeners', 'all-addresses-tried', [
+  fault('one-address-only', net, 'system', 'all-addresses-tried', [
     'if (targets.length > 1) this.#attempt(targets.slice(1));',
     'if (targets.length > 9) this.#attempt(targets.slice(1));',
   ]),
-  fault('no-keep-alive', net, 'listeners', 'keep-alive', ['socket.setKeepAlive(true, keepAliveMs);', '']),
+  fault('no-keep-alive', net, 'system', 'keep-alive', ['socket.setKeepAlive(true, keepAliveMs);', '']),
 
   // ── pool and backpressure ──
   fault('credit-leaked', pool, 'pool', 'pool-resume', ['if (counted) this.#credit(reader);', '']),
   fault('slot-leaked', pool, 'unit/engine/pool-slots', 'go round', [
-    'if (frame.slot !== NO_SLOT) this.#free.push(frame);',
-    '',
+    'this.#free.push(frame);\n      return;',
+    'return;',
   ]),
   fault('reserve-forgotten', pool, 'pool', 'pool-reserve', ['if (!reader.reserveLent) {', 'if (reader.reserveLent) {']),
   fault('bound-forgotten', pool, 'pool', 'pool-get-pool-only', [
@@ -243,7 +252,7 @@ export const FAULTS = [
     'frame.reader = this;',
   ]),
   fault('not-resumed-by-put', mailbox, 'pool', 'pool-resume', [
-    'this.#starving = false;\n    this.#onReadable();',
+    'this.#starving = false;\n    this.#tellReadable();',
     'this.#starving = false;',
   ]),
   fault('socket-not-resumed', connection, 'pool', 'pool-reading-stops', [
@@ -271,8 +280,8 @@ export const FAULTS = [
   ]),
   fault('timer-leaked', wait, 'waiting', 'wait-leaves-nothing', ['clearTimeout(this.#timer);', '']),
   fault('second-receiver-accepted', group, 'waiting', 'wait-second-receiver', [
-    'if (this.#onReadable !== null) {\n      return rejected',
-    'if (this.#taken < 0) {\n      return rejected',
+    'if (this.#onReadable !== null) return rejected',
+    'if (this.#taken < 0) return rejected',
   ]),
   fault('timers-starved', group, 'waiting', 'no-starvation', [
     'const overdue = this.#isOverdue();',
@@ -285,7 +294,97 @@ export const FAULTS = [
     '',
   ]),
   fault('receiver-left-waiting', group, 'shutdown', 'destroy-group-rejects-receiver', [
-    'this.#onClosed?.(shutdownStarted());',
+    'onClosed: () => this.#onClosed?.(shutdownStarted()),',
+    'onClosed: doNothing,',
+  ]),
+
+  // ── the native engine: its half in TypeScript ──
+  onNative('end-acknowledged-early', nativeChannel, 'pool', 'pool-end-behind-backlog', [
+    'if (this.#first === null) this.#acknowledgeEnd();',
+    'this.#acknowledgeEnd();',
+  ]),
+  onNative('consumed-never-told', nativeChannel, 'channels', 'order', ['this.#engine.acknowledge(this, taken);', '']),
+  fault('late-post-dropped', nativeChannel, 'unit/native-engine/channel', 'comes back in order', [
+    'else (this.#late ??= new Queue<Frame>()).push(frame);',
+    'else this.#engine.pool.give(frame);',
+  ]),
+  fault('late-post-without-reason', nativeChannel, 'unit/native-engine/channel', 'comes back in order', [
+    'frame.memory[frame.at + AT_STATUS] = this.#lateStatus;',
     '',
+  ]),
+  fault('taken-acknowledged-late', nativeChannel, 'unit/native-engine/channel', 'taken bytes are acknowledged', [
+    'if (this.#taken >= ACKNOWLEDGE_BYTES) {',
+    'if (this.#taken > 2 * ACKNOWLEDGE_BYTES) {',
+  ]),
+  onNative('settled-lost', nativeEngine, 'pool', 'pool-send-counts', ['if (count > 0) this.pool.settle(count);', '']),
+  onNative('number-never-given-back', nativeEngine, 'groups', 'max-channels', [
+    'this.#staging.command(Command.forget, number, generation, 0);',
+    '',
+  ]),
+  onNative('waits-without-parking', nativeEngine, 'channels', 'order', [
+    'if (this.#binding.park(this.#port)) {',
+    'if (this.#port > 0) {',
+  ]),
+  onNative('not-parked-again', nativeEngine, 'groups', 'groups-apart', [
+    'this.#wantCredits();\n    this.#park();',
+    'this.#wantCredits();',
+  ]),
+  onNative('group-closed-too-soon', nativeEngine, 'shutdown', 'destroy-group-frees-addresses', [
+    'this.#closing.set(group.id, resolve);',
+    'resolve();',
+  ]),
+  onNative('returned-counts-no-more', inbox, 'pool', 'pool-returned-counts', [
+    'frame.counted = frame.countsUntilTaken = records[record + 6] === 1;',
+    '',
+  ]),
+  fault('slab-reused-while-live', 'native-engine/slab.ts', 'unit/native-engine/slab', 'an empty slab', [
+    'if (slab.live === 0) slab.at = 0;',
+    'slab.at = 0;',
+  ]),
+
+  // ── the native engine: its core ──
+  fault('engine-not-woken', port, 'core/engine_test', 'HoldsAWholeDialog', [
+    'queue_.publish();\n  shared.wake_engine();\n  return true;\n}\n\nbool Port::may_send_inline',
+    'queue_.publish();\n  return true;\n}\n\nbool Port::may_send_inline',
+  ]),
+  fault('doorbell-not-rung', port, 'core/port_test', 'RingsOnceForEachPark', ['wake = wake || inbox->parked;', '']),
+  fault('parked-over-something', port, 'core/port_test', 'RefusesToParkOverSomethingUndrained', [
+    'if (!inbox->events.empty()) return false;',
+    '',
+  ]),
+  fault('inline-send-overtakes-queue', port, 'sim/sim_test', 'SimulatedWorld.*/0', [
+    'if (run_count > kInlineRuns || !queue_.all_consumed()) return false;',
+    'if (run_count > kInlineRuns) return false;',
+  ]),
+  fault('cut-frame-overtaken', port, 'sim/sim_test', 'SimulatedWorld.*/0', [
+    'sent.of_next > 0 ? GateState::partial : GateState::open;',
+    'GateState::open;',
+  ]),
+  fault('blocks-in-wrong-order', 'native/core/send_queue.cc', 'sim/sim_test', 'SimulatedWorld.*/0', [
+    'blocks_.push(block);',
+    'blocks_.push_front(block);',
+  ]),
+  fault('tail-in-wrong-order', 'native/core/channel.cc', 'sim/sim_test', 'SimulatedWorld.*/0', [
+    'tail_.push(block);',
+    'tail_.push_front(block);',
+  ]),
+  fault(
+    'returned-without-engine-origin',
+    'native/core/channel.cc',
+    'core/engine_test',
+    'ReturnsWhatIsUnsentWhenAborted',
+    ['frame[kAtFlags] = flags | kOriginBit;', 'frame[kAtFlags] = flags;'],
+  ),
+  fault('unstarted-sockets-forgotten', reactor, 'core/port_test', 'CountsItsSocketsAndTellsTheLast', [
+    'for (uint32_t i = group->unstarted.load(std::memory_order_relaxed); i > 0; i--) group->port->note_socket_closed();',
+    '',
+  ]),
+  fault('fresh-numbers-last', 'native/core/shared.cc', 'core/channel_numbers_test', 'HandsOutNeverUsedOnesFirst', [
+    'if (fresh_ <= kLastChannel) {',
+    'if (released_count_ == 0 && fresh_ <= kLastChannel) {',
+  ]),
+  fault('origin-of-peer-believed', 'native/protocol/framer.h', 'protocol/framer_test', 'Sanitise', [
+    'frame[kAtFlags] &= kWireMask;',
+    'frame[kAtFlags] &= kWireMask | kOriginBit;',
   ]),
 ];

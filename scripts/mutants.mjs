@@ -1,10 +1,11 @@
 #!/usr/bin/env node
 // mutants.mjs: would a test notice? Plants the faults of faults.mjs one at a time in a scratch copy of the working tree,
-// runs the one conformance rule that has to notice, and expects it to fail.
+// runs the one conformance rule, or test of the core, that has to notice, and expects it to fail.
 // The rules must pass on the copy as it is first: a rule that fails anyway would prove nothing.
 // A fault counts as caught only when a case of its rule fails. A file that does not load, a rule without a case, or a run
 // that must be killed is a failure of this script's list. Never touches the working tree.
-// Usage: node scripts/mutants.mjs [--list] [--only NAME|NUMBER[,…]]
+// Usage: node scripts/mutants.mjs [--list | --check] [--only NAME|NUMBER[,…]]
+// --check only looks whether every fault still fits its source and its rule is in the table; no test is run.
 import { spawn } from 'node:child_process';
 import {
   cpSync,
@@ -19,7 +20,9 @@ import {
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { addonFile, ensureNative } from './ensure-native.mjs';
 import { FAULTS } from './faults.mjs';
+import { isNative, NativeMutants } from './mutants-native.mjs';
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
 const COPIED = ['lib', 'recipes', 'test', 'package.json', 'jest.config.cjs', 'tsconfig.json', 'tsconfig.build.json'];
@@ -44,6 +47,7 @@ module.exports = class {
 };
 `;
 
+const fileOf = ({ file }) => (file.startsWith('native/') ? file : `lib/${file}`);
 const engineOf = (fault) => fault.engine ?? 'fallback';
 const isUnit = ({ suite }) => suite.includes('/');
 const testFileOf = ({ suite }) => `test/${suite.includes('/') ? suite : `conformance/${suite}`}.test.ts`;
@@ -61,19 +65,36 @@ function makeCopy() {
 }
 
 /** The text with the fault in it; throws when a piece is not there exactly once. */
-function withFault(text, { name, file, edits }) {
-  return edits.reduce((changed, [find, put]) => {
+function withFault(text, fault) {
+  return fault.edits.reduce((changed, [find, put]) => {
     const count = changed.split(find).length - 1;
-    if (count !== 1) throw new Error(`${name}: found ${count} times in lib/${file}, not once: ${JSON.stringify(find)}`);
+    if (count !== 1) {
+      throw new Error(`${fault.name}: found ${count} times in ${fileOf(fault)}, not once: ${JSON.stringify(find)}`);
+    }
     return changed.replace(find, () => put);
   }, text);
 }
 
+/** Throws unless what has to notice is there: a test of that name, or a rule of that suite in the table. */
+function checkRule(fault) {
+  const { name, suite, rule } = fault;
+  if (isUnit(fault)) {
+    const file = isNative(fault) ? `test/native/${suite}.cc` : testFileOf(fault);
+    const test = isNative(fault) ? rule.split(/[.*/]/)[0] : rule;
+    if (!readFileSync(path.join(root, file), 'utf8').includes(test)) throw new Error(`${name}: ${file} has no ${test}`);
+    return;
+  }
+  const table = readFileSync(path.join(root, 'test', 'conformance', 'rules.ts'), 'utf8');
+  const row = table.split('\n').find((line) => line.includes(`id: '${rule}',`)) ?? '';
+  if (!row.includes(`suite: '${suite}',`)) throw new Error(`${name}: suite ${suite} has no rule ${rule}`);
+}
+
 /** All faults that do not fit the sources any more, told at once and before the long part. */
-function checkTexts(copy, faults) {
+function checkTexts(faults) {
   const misfits = faults.flatMap((fault) => {
     try {
-      withFault(readFileSync(path.join(copy, 'lib', fault.file), 'utf8'), fault);
+      withFault(readFileSync(path.join(root, fileOf(fault)), 'utf8'), fault);
+      checkRule(fault);
       return [];
     } catch (error) {
       return [error.message];
@@ -92,6 +113,8 @@ function runJest(copy, { files, titles, engines, stop, timeoutMs }) {
   const cli = path.join('node_modules', 'jest', 'bin', 'jest.js');
   const args = [cli, '--ci', '-w', '1', '--reporters', './reporter.cjs', '-t', `(?:${titles.join('|')})`, ...files];
   const settings = { TOFU_AMPE_ENGINES: engines, MUTANTS_RESULTS: results, MUTANTS_STOP: stop ? '1' : '0' };
+  // Faults in native/ are tested without Node: the addon is that of the working tree.
+  if (engines.includes('native')) settings.TOFU_AMPE_PREBUILD = addonFile('release');
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, args, { cwd: copy, stdio: 'ignore', env: { ...process.env, ...settings } });
     running = child;
@@ -110,6 +133,10 @@ function runJest(copy, { files, titles, engines, stop, timeoutMs }) {
 }
 
 async function checkBaseline(copy, faults) {
+  if (faults.length === 0) return;
+  if (faults.some((fault) => engineOf(fault).startsWith('native')) && (await ensureNative()) === 'failed') {
+    throw new Error('the addon does not build');
+  }
   const files = [...new Set(faults.map(testFileOf))];
   const missing = files.find((file) => !existsSync(path.join(copy, file)));
   if (missing !== undefined) throw new Error(`there is no ${missing}`);
@@ -131,11 +158,12 @@ async function checkBaseline(copy, faults) {
 }
 
 /** What became of one fault: the case that caught it, or why none did. */
-async function tryFault(copy, fault) {
-  const target = path.join(copy, 'lib', fault.file);
+async function tryFault(copy, core, fault) {
+  const target = path.join(copy, fileOf(fault));
   const original = readFileSync(target, 'utf8');
   writeFileSync(target, withFault(original, fault));
   try {
+    if (isNative(fault)) return await core.tryPlanted(fault, FAULT_TIMEOUT_MS);
     const { killed, cases } = await runJest(copy, {
       files: [testFileOf(fault)],
       titles: [titleOf(fault)],
@@ -162,7 +190,7 @@ function chooseFaults(args) {
   }
   if (args.length === 0) return FAULTS;
   if (args[0] !== '--only' || args.length !== 2)
-    throw new Error('usage: mutants.mjs [--list] [--only NAME|NUMBER[,…]]');
+    throw new Error('usage: mutants.mjs [--list | --check] [--only NAME|NUMBER[,…]]');
   return args[1].split(',').map((wanted) => {
     const found = FAULTS.find(({ name }, index) => name === wanted || String(index + 1) === wanted);
     if (found === undefined) throw new Error(`there is no fault ${wanted}; --list shows them`);
@@ -173,25 +201,39 @@ function chooseFaults(args) {
 async function main(args) {
   if (args[0] === '--list') {
     FAULTS.forEach(({ name, file, suite, rule }, index) => {
-      console.log(`${String(index + 1).padStart(3)}  ${name.padEnd(32)}lib/${file.padEnd(38)}${suite}: ${rule}`);
+      console.log(
+        `${String(index + 1).padStart(3)}  ${name.padEnd(32)}${fileOf({ file }).padEnd(42)}${suite}: ${rule}`,
+      );
     });
     return;
   }
-  const faults = chooseFaults(args);
+  const onlyCheck = args[0] === '--check';
+  const faults = chooseFaults(onlyCheck ? args.slice(1) : args);
+  checkTexts(faults);
+  if (onlyCheck) {
+    console.log(`${faults.length} faults fit the sources`);
+    return;
+  }
   const copy = makeCopy();
+  let core = null;
   for (const signal of ['SIGINT', 'SIGTERM']) {
     process.once(signal, () => {
       running?.kill('SIGKILL');
+      core?.running?.kill('SIGKILL');
       rmSync(copy, { recursive: true, force: true });
       process.exit(1);
     });
   }
   try {
-    checkTexts(copy, faults);
-    await checkBaseline(copy, faults);
+    const ofCore = faults.filter(isNative);
+    if (ofCore.length > 0) await (core = new NativeMutants(root, copy)).checkBaseline(ofCore);
+    await checkBaseline(
+      copy,
+      faults.filter((fault) => !isNative(fault)),
+    );
     let escaped = 0;
     for (const fault of faults) {
-      const { caught, by } = await tryFault(copy, fault);
+      const { caught, by } = await tryFault(copy, core, fault);
       if (!caught) escaped++;
       console.log(
         `${caught ? 'caught ' : 'ESCAPED'}  ${fault.name.padEnd(32)}→ ${caught ? by : `${by} of ${fault.rule}`}`,

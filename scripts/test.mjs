@@ -1,18 +1,20 @@
 #!/usr/bin/env node
-// test.mjs: everything that must hold before a commit, in one run: linter, types, build, public types, API pages, jest.
-// A failing step does not hide the ones after it. The last line is `N passed, N failed`: jest's tests plus one per step.
+// test.mjs: everything that must hold before a commit, in one run: linter, types, builds, public types, API pages, native tests,
+// jest. A failing step does not hide the ones after it; a missing system tool is said at once, with the name of its package.
+// The last line is `N passed, N failed`: the tests of jest and ctest plus one per other step.
 // Invariant: exit code 0 only when nothing failed and jest ran at least one test.
-// Usage: node scripts/test.mjs [--only step,step] [arguments for jest]
+// Usage: node scripts/test.mjs [--js | --only step,step] [arguments for jest]; --js: what needs nothing but Node
 import { spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { ensureNative, missingTools } from './ensure-native.mjs';
+import { nativeTest } from './native-test.mjs';
+import { exitCodeOf, runJest } from './run-jest.mjs';
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
 const scratch = mkdtempSync(path.join(os.tmpdir(), 'ampe-test-'));
-/** Jest has written its results: a process that is still there after this time has left something open. */
-const JEST_END_MS = 20_000;
 
 const steps = {
   lint: () => tool('eslint/bin/eslint.js', '.', '--max-warnings', '0'),
@@ -20,13 +22,23 @@ const steps = {
   typecheck: () => tool('typescript/bin/tsc', '-p', 'tsconfig.json'),
   build: () => run([path.join('scripts', 'ensure-build.mjs')]),
   api: () => run([path.join('scripts', 'api.mjs')]),
+  native: runNative,
   docs: () => tool('typedoc/bin/typedoc', '--out', path.join(scratch, 'docs'), '--logLevel', 'Warn'),
-  jest: runJest,
+  jest: (jestArguments) => runJest({ jestArguments }),
+};
+
+const NEED_NATIVE = ['/test/native/', '/test/unit/native-engine/', '/test/package/native-build'];
+/** Without a compiler: no test of the addon, and the suites that run on several engines run on the one in TypeScript. */
+const WITHOUT_NATIVE = {
+  names: ['build', 'jest'],
+  jestArguments: ['--testPathIgnorePatterns', ...NEED_NATIVE],
+  environment: { TOFU_AMPE_ENGINES: 'fallback,fallback-stream', TOFU_AMPE_BACKEND: 'fallback' },
 };
 
 /** Resolves to what failed and passed; output of the child is forwarded as it is. */
 async function run(args) {
-  const code = await exitCodeOf(spawnNode(args));
+  const child = spawn(process.execPath, args, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'] });
+  const code = await exitCodeOf(child);
   return code === 0 ? { passed: 1, failed: 0 } : { passed: 0, failed: 1 };
 }
 
@@ -34,57 +46,18 @@ function tool(file, ...args) {
   return run([path.join('node_modules', file), ...args]);
 }
 
-function spawnNode(args) {
-  return spawn(process.execPath, args, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'] });
-}
-
-function exitCodeOf(child) {
-  return new Promise((resolve, reject) => {
-    child.once('error', reject);
-    child.once('exit', (code, signal) => resolve(signal === null ? code : signal));
-  });
-}
-
-async function runJest(jestArguments) {
-  const resultsFile = path.join(scratch, 'jest.json');
-  const cli = path.join('node_modules', 'jest', 'bin', 'jest.js');
-  const child = spawnNode([cli, '--ci', '--json', '--outputFile', resultsFile, ...jestArguments]);
-  let lingered = false;
-  let deadline;
-  const watch = setInterval(() => {
-    if (deadline !== undefined || !existsSync(resultsFile)) return;
-    deadline = setTimeout(() => {
-      lingered = true;
-      child.kill('SIGKILL');
-    }, JEST_END_MS);
-  }, 500);
-  const code = await exitCodeOf(child);
-  clearInterval(watch);
-  clearTimeout(deadline);
-  if (lingered) console.error('jest had its results but did not end: a test left something open');
-  return countJest(resultsFile, code);
-}
-
-function countJest(resultsFile, code) {
-  if (!existsSync(resultsFile)) {
-    console.error(`jest ended (${code}) without results`);
-    return { passed: 0, failed: 1 };
-  }
-  const results = JSON.parse(readFileSync(resultsFile, 'utf8'));
-  const passed = results.numPassedTests;
-  let failed = results.numFailedTests + results.numRuntimeErrorTestSuites;
-  if (passed + failed === 0) {
-    console.error('jest ran no test');
-    failed += 1;
-  }
-  if (code !== 0 && failed === 0) {
-    console.error(`jest ended with ${code} although no test failed`);
-    failed += 1;
-  }
-  return { passed, failed };
+/** The addon counts as one, the tests of the core one by one. */
+async function runNative() {
+  const built = (await ensureNative()) !== 'failed';
+  const { passed, failed } = nativeTest();
+  return { passed: passed + (built ? 1 : 0), failed: failed + (built ? 0 : 1) };
 }
 
 function parseArguments(args) {
+  if (args[0] === '--js') {
+    Object.assign(process.env, { ...WITHOUT_NATIVE.environment, ...process.env });
+    return { names: WITHOUT_NATIVE.names, jestArguments: [...WITHOUT_NATIVE.jestArguments, ...args.slice(1)] };
+  }
   if (args[0] !== '--only') return { names: Object.keys(steps), jestArguments: args };
   const names = (args[1] ?? '').split(',');
   const unknown = names.find((name) => !Object.hasOwn(steps, name));
@@ -94,6 +67,8 @@ function parseArguments(args) {
 
 async function main() {
   const { names, jestArguments } = parseArguments(process.argv.slice(2));
+  const complaints = names.includes('native') ? missingTools({ tests: true }) : [];
+  if (complaints.length > 0) throw new Error(`${complaints.join('\n')}\nnpm run test:js needs nothing but Node`);
   const total = { passed: 0, failed: 0 };
   const failedSteps = [];
   for (const name of names) {

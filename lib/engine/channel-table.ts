@@ -1,24 +1,37 @@
 // channel-table.ts: what post() may know of a channel number, in flat arrays that grow with the greatest number.
 // The engine writes it, the group's thread reads it. A generation counts the lives of a number, so that a message kept
 // from an earlier life is recognised (protocol section 4, Number quarantine).
-import { PostChannelState } from '../protocol/post-check';
+import { PostChannelState, refuseChannel } from '../protocol/post-check';
+import type { AmpeStatus } from '../protocol/status';
 
 export class ChannelTable {
   state = new Uint8Array(64);
   group = new Uint32Array(64);
   generation = new Uint32Array(64);
 
-  /** A new life of `channel`: unknown to the application until setState() says otherwise. */
-  open(channel: number, group: number): number {
+  /**
+   * A new life of `channel`: unknown to the application until setState() says otherwise.
+   * @param generation which life, where the engine counts them itself; 0: the next one
+   */
+  open(channel: number, group: number, generation = 0): number {
     if (channel >= this.state.length) this.#grow(channel);
+    const life = generation || (this.generation[channel] + 1) >>> 0 || 1;
     this.state[channel] = PostChannelState.unknown;
     this.group[channel] = group;
-    const generation = (this.generation[channel] + 1) >>> 0 || 1;
-    this.generation[channel] = generation;
-    return generation;
+    this.generation[channel] = life;
+    return life;
   }
   setState(channel: number, state: number): void {
     this.state[channel] = state;
+  }
+
+  /**
+   * Whether a message of `group` to that channel is to be refused (rows 7 to 9 of the checks), and why.
+   * @param generation the life of the channel number that the message was received in; 0: none
+   */
+  refuse(channel: number, generation: number, group: number, opCode: number): AmpeStatus {
+    const state = (this.state[channel] ?? PostChannelState.unknown) as PostChannelState;
+    return refuseLife(state, this.generation[channel], this.group[channel] === group, generation, opCode);
   }
 
   #grow(channel: number): void {
@@ -29,4 +42,16 @@ export class ChannelTable {
     grown.generation.set(this.generation);
     Object.assign(this, grown);
   }
+}
+
+/** refuseChannel() for a message that may come from an earlier life of the number: that one is closed. */
+export function refuseLife(
+  state: PostChannelState,
+  life: number | undefined,
+  sameGroup: boolean,
+  generation: number,
+  opCode: number,
+): AmpeStatus {
+  if (generation !== 0 && generation !== life) return refuseChannel(PostChannelState.closed, true, opCode);
+  return refuseChannel(state, sameGroup, opCode);
 }

@@ -15,10 +15,18 @@ import {
 
 /** A group as the pool sees it: it has one reserve credit and wants to know when it may read on. */
 export interface Reader {
+  /** Number of the group. */
+  readonly group: number;
   /** Whether its reserve is lent out. Only the pool writes it. */
   reserveLent: boolean;
   /** A message may be free for it now. */
   onCredit(): void;
+}
+
+/** Memory that several received frames lie in. It is used again when the last of them is gone. */
+export interface SharedMemory {
+  /** One frame less. */
+  drop(): void;
 }
 
 /** Slot number of a frame whose bytes lie outside the pool's slabs. */
@@ -26,6 +34,14 @@ export const NO_SLOT = -1;
 /** Frames of a slot up to this size are copied with a view that is kept. */
 export const SHORT_BYTES = 256;
 const NOTHING = Buffer.alloc(0);
+/** What Buffer's own functions construct. Calling it spares the checks of subarray(), which cost more than the view. */
+const FastBuffer = (
+  Buffer as unknown as { [Symbol.species]: new (memory: ArrayBufferLike, at: number, length: number) => Buffer }
+)[Symbol.species];
+
+function viewOf(memory: Buffer, at: number, length: number): Buffer {
+  return new FastBuffer(memory.buffer, memory.byteOffset + at, length);
+}
 
 /** The places of one message's bytes. */
 export class Frame {
@@ -37,6 +53,10 @@ export class Frame {
   reader: Reader | null = null;
   /** Which life of its channel number a received frame came from; 0: none, or the number was set by hand. */
   generation = 0;
+  /** A posted frame that came back and counts until the receiver has taken it. The mailbox reads it. */
+  countsUntilTaken = false;
+  /** What to tell when a frame without a slot is not needed any more. The pool reads it. */
+  shared: SharedMemory | null = null;
   #short: Buffer | null = null;
   #bodyView: Buffer | null = null;
 
@@ -48,6 +68,8 @@ export class Frame {
     public bodyAt: number,
     public bodyRoom: number,
     readonly slot: number,
+    /** The same memory in words of four bytes, where `at` is a multiple of that. */
+    readonly words: Int32Array | null = null,
   ) {
     this.headersMemory = memory;
     this.bodyMemory = memory;
@@ -104,18 +126,34 @@ export class Frame {
 
   /** A view of the body. A slot keeps its last one: messages of one kind have one size, and a view costs 40 ns. */
   bodyView(length: number): Buffer {
-    if (this.slot === NO_SLOT) return this.bodyMemory.subarray(this.bodyAt, this.bodyAt + length);
-    if (this.#bodyView?.length !== length) {
-      this.#bodyView = this.bodyMemory.subarray(this.bodyAt, this.bodyAt + length);
-    }
+    if (this.slot === NO_SLOT) return viewOf(this.bodyMemory, this.bodyAt, length);
+    if (this.#bodyView?.length !== length) this.#bodyView = viewOf(this.bodyMemory, this.bodyAt, length);
     return this.#bodyView!;
+  }
+
+  /** Lets a frame without a slot stand for the bytes of a received one, in place. */
+  place(memory: Buffer, at: number): void {
+    const headers = (memory[at + AT_HEADERS_LENGTH] << 8) | memory[at + AT_HEADERS_LENGTH + 1];
+    this.memory = memory;
+    this.headersMemory = memory;
+    this.bodyMemory = memory;
+    this.at = at;
+    this.headersAt = at + HEADER_BYTES;
+    this.headersRoom = headers;
+    this.bodyAt = at + HEADER_BYTES + headers;
+    this.bodyRoom = (memory[at + AT_BODY_LENGTH] << 8) | memory[at + AT_BODY_LENGTH + 1];
   }
 
   /** Zeroes the binary header; lengths included. */
   clear(): void {
-    const { memory, at } = this;
-    for (let i = at; i < at + HEADER_BYTES; i++) memory[i] = 0; // fill() costs ten times as much
+    const { words, memory, at } = this;
     this.generation = 0;
+    if (words !== null) {
+      const word = at >>> 2;
+      words[word] = words[word + 1] = words[word + 2] = words[word + 3] = 0;
+      return;
+    }
+    for (let i = at; i < at + HEADER_BYTES; i++) memory[i] = 0; // fill() costs ten times as much
   }
 
   /** Copies the frame, `length` bytes of it, as it goes over the wire; `target` has SHORT_BYTES to spare. */
@@ -138,6 +176,23 @@ export class Frame {
     target.set(this.bodyMemory.subarray(this.bodyAt, this.bodyAt + this.bodyLength), to + headers);
   }
 
+  /**
+   * Puts the binary header in front of a body that stands alone, where there is always room for it.
+   * @returns where the whole frame lies in `bodyMemory` then; -1: it has text headers elsewhere, or is contiguous already
+   */
+  headTheBody(): number {
+    if (this.headersLength !== 0 || this.contiguous) return -1;
+    const to = this.bodyAt - HEADER_BYTES;
+    // The places overlap when a received message lost short text headers; copy() knows that.
+    this.memory.copy(this.bodyMemory, to, this.at, this.at + HEADER_BYTES);
+    if (this.bodyMemory === this.memory) {
+      this.at = to; // what is left of the old header is none any more
+      this.headersAt = this.bodyAt;
+      this.headersRoom = 0;
+    }
+    return to;
+  }
+
   /** The frame as views, in wire order, for a gathering write. */
   addViews(views: Buffer[]): void {
     if (this.contiguous) {
@@ -146,11 +201,9 @@ export class Frame {
     }
     const headers = this.headersLength;
     const body = this.bodyLength;
-    if (headers === 0) {
-      // Not contiguous and no headers: the body outgrew its place, and the bytes before it are kept free for this.
-      const at = this.bodyAt - HEADER_BYTES;
-      for (let i = 0; i < HEADER_BYTES; i++) this.bodyMemory[at + i] = this.memory[this.at + i];
-      views.push(this.bodyMemory.subarray(at, this.bodyAt + body));
+    const whole = this.headTheBody();
+    if (whole >= 0) {
+      views.push(this.bodyMemory.subarray(whole, this.bodyAt + body));
       return;
     }
     views.push(this.memory.subarray(this.at, this.at + HEADER_BYTES));
@@ -161,10 +214,9 @@ export class Frame {
 
 /** A frame over the bytes of a received one, in place. */
 export function frameAt(memory: Buffer, at: number): Frame {
-  const headers = (memory[at + AT_HEADERS_LENGTH] << 8) | memory[at + AT_HEADERS_LENGTH + 1];
-  const body = (memory[at + AT_BODY_LENGTH] << 8) | memory[at + AT_BODY_LENGTH + 1];
-  const headersAt = at + HEADER_BYTES;
-  return new Frame(memory, at, headersAt, headers, headersAt + headers, body, NO_SLOT);
+  const frame = new Frame(memory, at, 0, 0, 0, 0, NO_SLOT);
+  frame.place(memory, at);
+  return frame;
 }
 
 /** An empty frame outside the pool's slabs: memory comes with the first byte of text headers or body. */

@@ -5,7 +5,7 @@
 // no credit. Thread: the one that made it. Knows neither sockets nor Message.
 // Invariant: general() <= maxPoolMsgs unless the caller insisted (`always`); each reserve lends at most one credit.
 import { HEADER_BYTES } from '../protocol/constants';
-import { Frame, looseFrame, NO_SLOT, type Reader } from './frame';
+import { Frame, frameAt, looseFrame, NO_SLOT, type Reader, type SharedMemory } from './frame';
 import { Queue } from './queue';
 
 /** Room for body and text headers in a slot: small messages lie close together, which the cache rewards. */
@@ -16,6 +16,8 @@ const HEADERS_AT = BODY_AT + BODY_ROOM;
 /** Distance of two slots: an odd number of cache lines, so that neighbours use different sets. */
 const SLOT_BYTES = HEADERS_AT + HEADERS_ROOM;
 const SLOTS_PER_SLAB = 64;
+/** Frame objects without memory that are kept for received messages: as many as come in one batch, and some. */
+const MAX_SPARE_FRAMES = 1024;
 /** What debug mode writes over the bytes of a returned message: easy to recognise in a dump. */
 const POISON = 0xdb;
 
@@ -25,6 +27,9 @@ export interface PoolWaiter {
 }
 
 export class Pool {
+  /** Called when somebody begins to wait for a credit. For engines that learn late what was sent. */
+  onWanted: (() => void) | null = null;
+  readonly #spare: Frame[] = [];
   readonly #free: Frame[] = [];
   readonly #lent = new Queue<Reader>();
   readonly #starved = new Queue<Reader>();
@@ -62,6 +67,7 @@ export class Pool {
   }
   wait(waiter: PoolWaiter): void {
     this.#waiters.push(waiter);
+    this.onWanted?.();
   }
   unwait(waiter: PoolWaiter): void {
     this.#waiters.remove(waiter);
@@ -85,6 +91,11 @@ export class Pool {
   /** Asks for onCredit() when a message is free for general reading. */
   starve(reader: Reader): void {
     this.#starved.push(reader);
+    this.onWanted?.();
+  }
+  /** Whether somebody waits for a credit. */
+  get wanted(): boolean {
+    return this.#waiters.length > 0 || this.#starved.length > 0;
   }
   /** The reader's group is gone: its reserve is no longer kept. */
   forget(reader: Reader): void {
@@ -98,11 +109,45 @@ export class Pool {
   /** The message is the engine's or the application's no more: credit and memory come back. */
   give(frame: Frame): void {
     const { counted, reader } = frame;
+    this.release(frame);
+    if (counted) this.#credit(reader);
+  }
+  /** The bytes are needed no more; the credit comes back by settle() or settleFor(). */
+  release(frame: Frame): void {
     frame.counted = false;
+    frame.countsUntilTaken = false;
     frame.reader = null;
     if (this.#debug !== null) this.#poison(frame);
-    if (frame.slot !== NO_SLOT) this.#free.push(frame);
-    if (counted) this.#credit(reader);
+    if (frame.slot !== NO_SLOT) {
+      this.#free.push(frame);
+      return;
+    }
+    const { shared } = frame;
+    if (shared === null) return;
+    frame.shared = null;
+    if (this.#spare.length < MAX_SPARE_FRAMES) this.#spare.push(frame);
+    shared.drop();
+  }
+  /** Credits of messages that were released before, and are sent now. */
+  settle(count: number): void {
+    if (this.#lent.length === 0 && this.#waiters.length === 0 && this.#starved.length === 0) {
+      this.#out -= count;
+      if (this.#total > this.max) this.#total = Math.max(this.max, this.#total - count);
+      return;
+    }
+    for (; count > 0; count--) this.#credit(null);
+  }
+  /** The same for messages that were read by means of this reader's reserve. */
+  settleFor(reader: Reader | null, count: number): void {
+    for (; count > 0; count--) this.#credit(reader);
+  }
+  /** A frame over bytes that were received, without a credit. `shared` hears when it is given back. */
+  view(memory: Buffer, at: number, shared: SharedMemory): Frame {
+    let frame = this.#spare.pop();
+    if (frame === undefined) frame = frameAt(memory, at);
+    else frame.place(memory, at);
+    frame.shared = shared;
+    return frame;
   }
   /** A message that comes back to the application no longer counts; its bytes stay where they are. */
   uncount(frame: Frame): void {
@@ -181,10 +226,11 @@ export class Pool {
   #addSlab(limit: number): void {
     const count = Math.min(SLOTS_PER_SLAB, limit - this.#slots);
     const slab = Buffer.alloc(count * SLOT_BYTES);
+    const words = new Int32Array(slab.buffer, slab.byteOffset, slab.byteLength / 4);
     for (let i = count - 1; i >= 0; i--) {
       const at = i * SLOT_BYTES;
       const slot = this.#slots + i;
-      this.#free.push(new Frame(slab, at, at + HEADERS_AT, HEADERS_ROOM, at + BODY_AT, BODY_ROOM, slot));
+      this.#free.push(new Frame(slab, at, at + HEADERS_AT, HEADERS_ROOM, at + BODY_AT, BODY_ROOM, slot, words));
     }
     this.#slots += count;
   }

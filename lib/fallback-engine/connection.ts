@@ -9,8 +9,8 @@ import { writeU16 } from '../protocol/header';
 import { OpCode } from '../protocol/op-code';
 import { AmpeStatus } from '../protocol/status';
 import { frameAt, type Frame } from '../engine/frame';
+import type { MailSource } from '../engine/mailbox';
 import { Queue } from '../engine/queue';
-import type { MailSource } from './mailbox';
 import { READ_BYTES, statusOfLoss, type Dial, type SocketEvents, type StreamSocket } from './net';
 import type { EngineOfConnection, GroupOfConnection } from './reactor';
 import { collect, copyOf } from './send-batch';
@@ -213,13 +213,13 @@ export class Connection implements MailSource, SocketEvents, FrameSink {
   /** A socket that is not read does not hold the process: the engine does. */
   #pause(): void {
     this.#paused = true;
-    this.#engine.waiting(1);
+    this.#engine.hold(1);
     this.#socket!.pause();
   }
   #unpause(): void {
     if (!this.#paused) return;
     this.#paused = false;
-    this.#engine.waiting(-1);
+    this.#engine.hold(-1);
   }
   #resumeSoon(): void {
     if (this.#resumeScheduled) return;

@@ -14,7 +14,7 @@ import { OpCode } from '../protocol/op-code';
 import { AmpeStatus } from '../protocol/status';
 import { encodeField, nextField } from '../protocol/text-headers-codec';
 import type { Frame } from '../engine/frame';
-import type { MailSource } from './mailbox';
+import type { MailSource } from '../engine/mailbox';
 import { isUsable, ListenSocket } from './net';
 import { endpointOf, type EngineOfConnection, type GroupOfConnection } from './reactor';
 

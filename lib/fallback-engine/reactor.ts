@@ -2,31 +2,24 @@
 // One turn: sockets deliver chunks to their connections, receivers take frames and post, and at the end of the tick every
 // connection with new frames sends them in one write. Thread: the one that made it.
 // Invariant: `#channels` holds exactly the channels whose number is in use, until their last word is taken.
-import {
-  AT_CHANNEL,
-  AT_FLAGS,
-  AT_ID_HIGH,
-  AT_STATUS,
-  CONNECT_TO,
-  OP_CODE_MASK,
-  ORIGIN_BIT,
-} from '../protocol/constants';
+import { AT_ID_HIGH, CONNECT_TO } from '../protocol/constants';
 import { parseEndpoint, type Endpoint } from '../protocol/address';
-import { readU16, writeU16 } from '../protocol/header';
 import { OpCode } from '../protocol/op-code';
 import { PostChannelState } from '../protocol/post-check';
 import { AmpeStatus } from '../protocol/status';
 import { nextField } from '../protocol/text-headers-codec';
 import { ChannelTable } from '../engine/channel-table';
-import { publishChannelClosed, publishPoolEmpty, publishProtocolViolation } from '../engine/diagnostics';
-import type { Engine, EngineCounters, EngineGroup } from '../engine/engine';
-import { looseFrame, type Frame } from '../engine/frame';
+import { publishChannelClosed, publishProtocolViolation } from '../engine/diagnostics';
+import type { Engine, EngineCounters, EngineGroup, GroupEvents } from '../engine/engine';
+import type { Frame } from '../engine/frame';
+import { Mailbox } from '../engine/mailbox';
+import { threadIds } from '../engine/message-ids';
 import type { ResolvedOptions } from '../engine/options';
 import { Pool } from '../engine/pool';
+import { channelClosedSignal, poolEmptySignal } from '../engine/status-frames';
 import { ChannelNumbers } from './channel-numbers';
 import { Connection } from './connection';
 import { Listener } from './listener';
-import { Mailbox } from './mailbox';
 import { Dial, isUsable, type StreamSocket } from './net';
 
 /** Frames posted before they are sent without waiting for the end of the tick: about one socket buffer of small ones. */
@@ -41,7 +34,7 @@ export interface EngineOfConnection {
   readonly direct: boolean;
   readonly referenced: boolean;
   markDirty(connection: Connection): void;
-  waiting(change: 1 | -1): void;
+  hold(change: 1 | -1): void;
   atTurnEnd(callback: () => void): void;
   accept(group: GroupOfConnection, socket: StreamSocket): void;
   makeVisible(connection: Connection): void;
@@ -72,7 +65,10 @@ export function endpointOf(frame: Frame, header: string, parse: (text: string) =
 
 export class FallbackEngine implements Engine, EngineOfConnection {
   readonly backend = 'fallback';
+  readonly threads = null;
+  readonly ids = threadIds;
   readonly pool: Pool;
+  onClosed: (() => void) | null = null;
   readonly channels = new ChannelTable();
   readonly direct: boolean;
   readonly #numbers: ChannelNumbers;
@@ -115,8 +111,8 @@ export class FallbackEngine implements Engine, EngineOfConnection {
     return this.#referenced;
   }
 
-  openGroup(onReadable: () => void): EngineGroup {
-    const group = new FallbackGroup(this, this.#nextGroup++, onReadable);
+  openGroup(events: GroupEvents): EngineGroup {
+    const group = new FallbackGroup(this, this.#nextGroup++, events);
     this.#groups.set(group.id, group);
     return group;
   }
@@ -137,10 +133,10 @@ export class FallbackEngine implements Engine, EngineOfConnection {
     return channel;
   }
 
-  post(group: FallbackGroup, frame: Frame): void {
-    const { memory, at } = frame;
-    const channel = readU16(memory, at + AT_CHANNEL);
-    const opCode = memory[at + AT_FLAGS] & OP_CODE_MASK;
+  post(group: FallbackGroup, frame: Frame, channel: number, opCode: number): void {
+    if (opCode === OpCode.ByeRequest || opCode === OpCode.ByeResponse) {
+      this.channels.setState(channel, PostChannelState.byePosted);
+    }
     if (opCode === OpCode.WelcomeRequest) this.#welcome(group, channel, frame);
     else if (opCode === OpCode.HelloRequest) this.#hello(group, channel, frame);
     else this.#byNumber[channel]!.post(frame);
@@ -190,6 +186,13 @@ export class FallbackEngine implements Engine, EngineOfConnection {
     this.#dirty = [];
     for (const connection of dirty) connection.flush();
   }
+  reclaim(): void {
+    this.flush();
+  }
+  /** Sockets bring what they have by themselves. */
+  refill(): boolean {
+    return false;
+  }
   /** Runs `callback` when every socket has had its turn. */
   atTurnEnd(callback: () => void): void {
     if (this.#turnEnd.push(callback) > 1) return;
@@ -221,12 +224,8 @@ export class FallbackEngine implements Engine, EngineOfConnection {
     this.#free(connection);
   }
   lastWord(channel: Connection | Listener): Frame {
-    const frame = looseFrame();
-    const { memory } = frame;
-    memory[AT_FLAGS] = OpCode.Signal | ORIGIN_BIT;
-    memory[AT_STATUS] = AmpeStatus.ChannelClosed;
-    writeU16(memory, AT_CHANNEL, channel.channel);
-    memory.set(channel.openerId, AT_ID_HIGH);
+    const frame = channelClosedSignal(channel.channel, channel.generation);
+    frame.memory.set(channel.openerId, frame.at + AT_ID_HIGH);
     this.channels.setState(channel.channel, PostChannelState.closed);
     const group = this.#groupOf(channel);
     group?.channels.delete(channel);
@@ -244,11 +243,7 @@ export class FallbackEngine implements Engine, EngineOfConnection {
 
   makePoolEmpty(group: number): Frame {
     this.#counters.poolEmptyEpisodes++;
-    publishPoolEmpty(() => ({ group, poolTotal: this.pool.total, unreturned: this.pool.outstanding() }));
-    const frame = looseFrame();
-    frame.memory[AT_FLAGS] = OpCode.Signal | ORIGIN_BIT;
-    frame.memory[AT_STATUS] = AmpeStatus.PoolEmpty;
-    return frame;
+    return poolEmptySignal(this.pool, group);
   }
   countSent(bytes: number): void {
     this.#counters.messagesOut++;
@@ -273,8 +268,16 @@ export class FallbackEngine implements Engine, EngineOfConnection {
     }
     return { ...this.#counters, channels, listeners, groups: this.#groups.size };
   }
+  ownCounters(): null {
+    return null;
+  }
 
   waiting(change: 1 | -1): void {
+    this.hold(change);
+    if (change > 0) this.flush();
+  }
+  /** As many reasons to keep the process alive more or less, besides sockets that are read. */
+  hold(change: 1 | -1): void {
     this.#waiting += change;
     this.#holdProcess();
   }
@@ -296,6 +299,7 @@ export class FallbackEngine implements Engine, EngineOfConnection {
   }
   async #destroyAll(): Promise<void> {
     this.#closed = true;
+    this.onClosed?.();
     const groups = [...this.#groups.values()].map((group) => group.destroy());
     if (this.#keepAlive !== null) clearInterval(this.#keepAlive);
     this.#keepAlive = null;
@@ -307,16 +311,18 @@ class FallbackGroup implements EngineGroup, GroupOfConnection {
   readonly mailbox: Mailbox;
   readonly channels = new Set<Connection | Listener>();
   readonly #engine: FallbackEngine;
+  readonly #events: GroupEvents;
   #closed = false;
   #destroyed: Promise<void> | null = null;
 
   constructor(
     engine: FallbackEngine,
     readonly id: number,
-    onReadable: () => void,
+    events: GroupEvents,
   ) {
     this.#engine = engine;
-    this.mailbox = new Mailbox(engine.pool, id, engine, onReadable);
+    this.#events = events;
+    this.mailbox = new Mailbox(engine.pool, id, engine, () => events.onReadable());
   }
 
   get closed(): boolean {
@@ -325,14 +331,23 @@ class FallbackGroup implements EngineGroup, GroupOfConnection {
   openChannel(listener: boolean): number {
     return this.#engine.openChannel(this.id, listener);
   }
-  post(frame: Frame): void {
-    this.#engine.post(this, frame);
+  refuse(channel: number, generation: number, opCode: number): AmpeStatus {
+    return this.#engine.channels.refuse(channel, generation, this.id, opCode);
+  }
+  post(frame: Frame, channel: number, opCode: number): void {
+    this.#engine.post(this, frame, channel, opCode);
   }
   update(frame: Frame): void {
     this.mailbox.addMail(frame);
   }
   take(): Frame | null {
     return this.closed ? null : this.mailbox.take();
+  }
+  waiting(change: 1 | -1): void {
+    this.#engine.waiting(change);
+  }
+  share(): void {
+    throw new Error('the fallback engine lives in one thread');
   }
   destroy(): Promise<void> {
     return (this.#destroyed ??= this.#destroyAll());
@@ -344,6 +359,7 @@ class FallbackGroup implements EngineGroup, GroupOfConnection {
     this.#engine.closeGroup(this);
     this.channels.clear();
     this.mailbox.clear();
+    this.#events.onClosed();
     await Promise.all(closed);
   }
 }

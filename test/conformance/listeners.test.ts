@@ -1,7 +1,5 @@
-// Protocol sections 1 and 4: addresses, listeners, Unix socket files, ports, and what stands between an address and a
-// connection: names, several addresses, socket options, the limits of a process.
-// Names with several addresses exist on no machine by default, so the resolver is replaced for names under .test; the
-// calls of socket options and writes are counted on their way to node. Both reach only engines that live in node's own net.
+// Protocol sections 1 and 4: addresses, listeners, Unix socket files, ports, the limits of a process.
+// What stands between an address and a connection (names, several addresses, socket options) is in system.test.ts.
 
 import {
   chmodSync,
@@ -14,50 +12,29 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs';
-import * as net from 'node:net';
 import { basename } from 'node:path';
 import { findFreeTcpPort } from 'tofu-ampe/testing';
 import {
   WIRE,
   eventually,
   frame,
+  helloFails,
+  portOf,
   refusal,
   rule,
   turns,
-  within,
   type Cell,
   type ListenerInfo,
+  type Seen,
   type Side,
 } from './support';
 import { blockedListener, leaveStaleSocket } from './support/blocked-listener';
 
-type Answer = (callback: (error: Error | null, found: { address: string; family: number }[]) => void) => void;
-const mockNames = new Map<string, Answer>();
-const mockWrites = { count: 0 };
-
-jest.mock('node:dns', () => {
-  const actual = jest.requireActual<typeof import('node:dns')>('node:dns');
-  const lookup = (host: string, options: object, callback: never): void => {
-    const answer = mockNames.get(host);
-    if (answer === undefined) actual.lookup(host, options, callback);
-    else answer(callback);
-  };
-  return { ...actual, lookup };
-});
-jest.mock('node:fs', () => {
-  const actual = jest.requireActual<typeof import('node:fs')>('node:fs');
-  const counted =
-    (write: (...all: never[]) => number) =>
-    (...all: never[]): number => {
-      mockWrites.count++;
-      return write(...all);
-    };
-  return { ...actual, writeSync: counted(actual.writeSync as never), writevSync: counted(actual.writevSync as never) };
-});
-
-afterEach(() => mockNames.clear());
-
-const ABSTRACT_WORKS = process.platform === 'linux' && Number.parseInt(process.versions.node, 10) >= 22;
+/** Node before 22 pads the name; the native engine does not ask node. */
+function abstractWorks(cell: Cell): boolean {
+  if (process.platform !== 'linux') return false;
+  return cell.name.engine.backend === 'native' || Number.parseInt(process.versions.node, 10) >= 22;
+}
 
 /** The answer to a WelcomeRequest for `address`, which must fail, and its channel_closed. */
 async function welcomeFails(side: Side, address: string, status: string): Promise<void> {
@@ -75,12 +52,6 @@ async function welcomeFails(side: Side, address: string, status: string): Promis
   expect(refusal(() => side.post({ op: 'ByeSignal', channel: header.channelNumber }))).toBe('channel_closed');
 }
 
-async function helloFails(side: Side, address: string, status: string): Promise<void> {
-  const { channelNumber, messageId } = side.connect(address);
-  await side.expect({ op: 'HelloResponse', origin: 'engine', status, channel: channelNumber });
-  await side.expectClosed(channelNumber, messageId);
-}
-
 /** A Hello to `address` reaches `side`; both ends are aborted again. */
 async function reaches(side: Side, client: Side, address: string): Promise<void> {
   const { channelNumber, messageId } = client.connect(address);
@@ -92,10 +63,6 @@ async function reaches(side: Side, client: Side, address: string): Promise<void>
 async function closeListener(side: Side, { channel, id }: ListenerInfo): Promise<void> {
   side.post({ op: 'ByeSignal', channel });
   await side.expectClosed(channel, id);
-}
-
-function portOf(address: string): number {
-  return Number(address.split('|')[2]);
 }
 
 // ── addresses ──
@@ -208,7 +175,7 @@ rule('address-uds-path', 'the longest works with bars in it, one byte more is re
 rule('address-uds-abstract', 'exact names, or invalid_address', async (cell) => {
   const side = cell.side();
   const name = `@${basename(cell.freePath())}`;
-  if (!ABSTRACT_WORKS && cell.name.engine.backend === 'fallback') {
+  if (!abstractWorks(cell)) {
     await welcomeFails(side, `uds|${name}`, 'invalid_address');
     await helloFails(side, `uds|${name}`, 'invalid_address');
     return;
@@ -420,141 +387,6 @@ rule('tcp-reuse-address', 'with connections the server itself closed a moment ag
   }
 });
 
-// ── names and addresses ──
-
-rule(
-  'name-resolution-elsewhere',
-  'post returns at once, other channels work while a name is being resolved',
-  async (cell) => {
-    const side = cell.side();
-    let answer: Parameters<Answer>[0] | undefined;
-    mockNames.set('slow.test', (callback) => (answer = callback));
-    const listener = await side.listen();
-    const { channelNumber, messageId } = side.connect(`tcp|slow.test|${portOf(listener.address)}`);
-    const { peer } = await cell.acceptedRaw(side, listener);
-    peer.send({ op: WIRE.Signal, id: 9 });
-    await side.expect({ op: 'Signal', id: 9n });
-    answer!(null, [{ address: '127.0.0.1', family: 4 }]);
-    const hello = await side.expect({ op: 'HelloRequest', id: messageId });
-    expect(hello.channelNumber).not.toBe(channelNumber);
-  },
-);
-
-rule(
-  'name-resolution-elsewhere',
-  'the deadline covers it, and an answer that comes later does nothing',
-  async (cell) => {
-    const side = cell.side({ connectTimeoutMs: 50 });
-    const server = await cell.rawServer();
-    let answer: Parameters<Answer>[0] | undefined;
-    mockNames.set('slow.test', (callback) => (answer = callback));
-    await helloFails(side, `tcp|slow.test|${portOf(server.address)}`, 'connect_failed');
-    answer!(null, [{ address: '127.0.0.1', family: 4 }]);
-    await cell.dialledRaw(side, { server });
-    expect(server.peers).toHaveLength(1);
-  },
-);
-
-rule('name-resolution-elsewhere', 'ByeSignal does not wait for it', async (cell) => {
-  const side = cell.side();
-  mockNames.set('never.test', () => {});
-  const { channelNumber, messageId } = side.connect('tcp|never.test|7099');
-  side.post({ op: 'ByeSignal', channel: channelNumber });
-  await side.expect({ op: 'HelloResponse', status: 'channel_closed', id: messageId });
-  await side.expectClosed(channelNumber, messageId);
-});
-
-rule('all-addresses-tried', 'refused ones are passed over', async (cell) => {
-  const side = cell.side();
-  const server = await cell.rawServer();
-  const found = ['127.0.0.9', '::1', '127.0.0.8', '127.0.0.1'].map((address) => ({
-    address,
-    family: net.isIP(address),
-  }));
-  mockNames.set('many.test', (callback) => callback(null, found));
-  const { channelNumber, messageId } = side.connect(`tcp|many.test|${portOf(server.address)}`);
-  const peer = await server.accept();
-  expect((await peer.frame()).id).toBe(messageId);
-  await side.abort(channelNumber);
-});
-
-rule('all-addresses-tried', 'one that hangs leaves time for the others; none left is connect_failed', async (cell) => {
-  const side = cell.side({ connectTimeoutMs: 600 });
-  const address = await blockedListener(cell);
-  const server = net.createServer();
-  cell.atEnd(() => within('the server to close', new Promise((resolve) => server.close(resolve))));
-  await new Promise<void>((resolve) => server.listen(portOf(address), '127.0.0.2', resolve));
-  const connected = new Promise<net.Socket>((resolve) => server.once('connection', resolve));
-  mockNames.set('many.test', (callback) =>
-    callback(
-      null,
-      ['127.0.0.1', '127.0.0.2'].map((one) => ({ address: one, family: 4 })),
-    ),
-  );
-  const { channelNumber } = side.connect(`tcp|many.test|${portOf(address)}`);
-  const socket = await within('the second address to be tried', connected);
-  socket.on('error', () => {});
-  await within('the Hello', new Promise((resolve) => socket.once('data', resolve)));
-  await side.abort(channelNumber);
-  socket.destroy();
-  mockNames.set('none.test', (callback) =>
-    callback(
-      null,
-      ['127.0.0.8', '127.0.0.9'].map((one) => ({ address: one, family: 4 })),
-    ),
-  );
-  await helloFails(side, `tcp|none.test|${portOf(address)}`, 'connect_failed');
-  mockNames.set('empty.test', (callback) => callback(null, []));
-  await helloFails(side, 'tcp|empty.test|7099', 'invalid_address');
-});
-
-// ── socket options and system calls ──
-
-/** Calls of a socket option made for the engine's own ends of an accepted and of a dialled connection. */
-async function optionCalls(cell: Cell, name: 'setNoDelay' | 'setKeepAlive', keepAliveMs: number): Promise<unknown[][]> {
-  const spy = jest.spyOn(net.Socket.prototype, name);
-  cell.atEnd(() => spy.mockRestore());
-  const side = cell.side({ keepAliveMs });
-  const listener = await side.listen();
-  const server = await cell.rawServer();
-  await cell.acceptedRaw(side, listener);
-  await cell.dialledRaw(side, { server });
-  const own = (socket: net.Socket): boolean =>
-    socket.localPort === portOf(listener.address) || socket.remotePort === portOf(server.address);
-  return spy.mock.calls.filter((_, i) => own(spy.mock.contexts[i] as net.Socket));
-}
-
-rule('no-delay', 'on accepted and dialled connections', async (cell) => {
-  expect(await optionCalls(cell, 'setNoDelay', 60_000)).toEqual([[true], [true]]);
-});
-
-rule('keep-alive', 'on accepted and dialled connections, with the time of the options', async (cell) => {
-  expect(await optionCalls(cell, 'setKeepAlive', 12_345)).toEqual([
-    [true, 12_345],
-    [true, 12_345],
-  ]);
-});
-
-rule('writes-leave-together', 'a thousand frames of one turn in a handful of writes', async (cell) => {
-  const side = cell.side();
-  const { peer, channel } = await cell.acceptedRaw(side);
-  const streamed = jest.spyOn(net.Socket.prototype, '_write' as never);
-  cell.atEnd(() => streamed.mockRestore());
-  const other = await cell.acceptedRaw(side, await side.listen());
-  mockWrites.count = 0;
-  streamed.mockClear();
-  for (let i = 0; i < 1000; i++) {
-    side.post({ op: 'Signal', channel, id: 1000 + i });
-    side.post({ op: 'Signal', channel: other.channel, id: 1000 + i });
-  }
-  await peer.frames(1000);
-  await other.peer.frames(1000);
-  const writes = mockWrites.count + streamed.mock.calls.length;
-  expect(writes).toBeLessThan(20);
-  // `peer` was accepted before the stream was watched: its writes count where descriptors are written directly.
-  expect(writes).toBeGreaterThan(0);
-});
-
 // ── running out of descriptors ──
 
 const MOST_DESCRIPTORS = 1_100_000;
@@ -603,4 +435,37 @@ rule('accept-failures', 'open channels go on meanwhile, new ones work afterwards
   const heard = await side.collect('the Hello of a later client', (m) => m.op === 'HelloRequest' && m.id === 80n);
   expect(heard.filter((m) => m.status === 'channel_closed')).toEqual([]);
   expect(side.ampe.stats().listeners).toBe(1);
+});
+
+rule('accept-failed-told', 'once in each of two episodes, however often it was tried', async (cell) => {
+  const side = cell.side();
+  const listener = await side.listen();
+  for (let episode = 1; episode <= 2; episode++) {
+    const failuresBefore = side.ampe.stats().acceptFailures;
+    const turnsBefore = side.ampe.stats().native!.turns;
+    const descriptors = takeAllDescriptors();
+    let client;
+    try {
+      descriptors.freeOne(); // for the client's end
+      client = await cell.rawClient(listener.address);
+      client.send({ op: WIRE.HelloRequest, id: episode });
+      const told = {
+        op: 'Signal',
+        origin: 'engine',
+        status: 'accept_failed',
+        channel: listener.channel,
+        id: listener.id,
+      };
+      await side.expect(told as Partial<Seen>);
+      await eventually('some more tries', () => side.ampe.stats().acceptFailures >= failuresBefore + 4n);
+      side.expectNothing();
+      // A handful of turns for each try, not as many as a processor can do.
+      expect(Number(side.ampe.stats().native!.turns - turnsBefore)).toBeLessThan(100);
+    } finally {
+      descriptors.freeAll();
+    }
+    const hello = await side.expect({ op: 'HelloRequest', id: BigInt(episode) });
+    expect(hello.channelNumber).not.toBe(listener.channel);
+    await side.abort(hello.channelNumber);
+  }
 });

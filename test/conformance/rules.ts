@@ -9,8 +9,13 @@ export interface RuleRow {
   readonly section: '1' | '2' | '3' | '4' | '5' | '6' | 'api' | 'input';
   /** The test file that holds its cases: <suite>.test.ts. */
   readonly suite: string;
-  /** all: every engine on tcp and uds; once: every engine, the transport plays no part. */
-  readonly cells: 'all' | 'tcp' | 'uds' | 'once';
+  /**
+   * all: every engine on tcp and uds; once: every engine, the transport plays no part; mixed: every pair of engines of
+   * different kinds, each of both connecting, on tcp and uds.
+   */
+  readonly cells: 'all' | 'tcp' | 'uds' | 'once' | 'mixed';
+  /** The only kind of engine that has the thing. The other kind's way to keep the same promise is another row. */
+  readonly only?: 'native' | 'fallback';
   readonly text: string;
 }
 
@@ -179,12 +184,14 @@ export const RULES = [
   { id: 'uds-mode', section: '4', suite: 'listeners', cells: 'uds', text: 'the socket file has mode 0600 unless udsMode says otherwise' },
   { id: 'tcp-taken-port', section: '4', suite: 'listeners', cells: 'tcp', text: 'a taken port is listen_failed' },
   { id: 'tcp-reuse-address', section: '4', suite: 'listeners', cells: 'tcp', text: 'a port just left by a listener with connections can be taken again' },
-  { id: 'name-resolution-elsewhere', section: '4', suite: 'listeners', cells: 'tcp', text: 'resolving a name does not block the loop' },
-  { id: 'all-addresses-tried', section: '4', suite: 'listeners', cells: 'tcp', text: 'all resolved addresses are tried in turn under one deadline' },
-  { id: 'no-delay', section: '4', suite: 'listeners', cells: 'tcp', text: "small frames are not delayed by Nagle's algorithm" },
-  { id: 'keep-alive', section: '4', suite: 'listeners', cells: 'tcp', text: 'SO_KEEPALIVE is on with keepAliveMs' },
-  { id: 'writes-leave-together', section: '4', suite: 'listeners', cells: 'all', text: 'many small frames posted together leave in few writes' },
+  { id: 'name-resolution-elsewhere', section: '4', suite: 'system', cells: 'tcp', text: 'resolving a name does not block the loop' },
+  { id: 'all-addresses-tried', section: '4', suite: 'system', cells: 'tcp', text: 'all resolved addresses are tried in turn under one deadline' },
+  { id: 'no-delay', section: '4', suite: 'system', cells: 'tcp', text: "small frames are not delayed by Nagle's algorithm" },
+  { id: 'keep-alive', section: '4', suite: 'system', cells: 'tcp', text: 'SO_KEEPALIVE is on with keepAliveMs' },
+  { id: 'silent-peer', section: '4', suite: 'system', cells: 'tcp', only: 'native', text: 'a peer whose packets are dropped is noticed, idle or not, and its channel ends' },
+  { id: 'writes-leave-together', section: '4', suite: 'system', cells: 'all', text: 'many small frames posted together leave in few writes' },
   { id: 'accept-failures', section: '4', suite: 'listeners', cells: 'all', text: 'running out of descriptors on accept neither spins nor kills the listener, which works again afterwards' },
+  { id: 'accept-failed-told', section: '4', suite: 'listeners', cells: 'all', only: 'native', text: 'accept_failed is told once per episode, which ends with a successful accept; no busy loop meanwhile' },
   { id: 'fairness', section: '4', suite: 'channels', cells: 'all', text: 'one flooding connection does not starve another' },
   // ── section 5 ──
   { id: 'pool-get-pool-only', section: '5', suite: 'pool', cells: 'once', text: "get('poolOnly') gives null when none is free" },
@@ -228,7 +235,7 @@ export const RULES = [
   { id: 'destroy-group-others-live', section: '6', suite: 'shutdown', cells: 'all', text: 'other groups of the engine live on' },
   { id: 'destroy-foreign-group', section: '6', suite: 'shutdown', cells: 'once', text: "destroying another engine's group rejects with not_allowed" },
   { id: 'destroy-engine-groups', section: '6', suite: 'shutdown', cells: 'all', text: 'destroying the engine destroys its groups' },
-  { id: 'destroy-engine-resolution', section: '6', suite: 'shutdown', cells: 'tcp', text: 'destroying the engine does not wait for a running name resolution' },
+  { id: 'destroy-engine-resolution', section: '6', suite: 'system', cells: 'tcp', text: 'destroying the engine does not wait for a running name resolution' },
   { id: 'destroy-engine-later-calls', section: '6', suite: 'shutdown', cells: 'once', text: 'later calls are shutdown_started, put is a no-op' },
   { id: 'destroy-engine-twice', section: '6', suite: 'shutdown', cells: 'once', text: 'destroying the engine twice is harmless' },
   { id: 'destroy-any-moment', section: '6', suite: 'shutdown', cells: 'all', text: 'destroying at any moment (connecting, sending, closing, unread) ends clean' },
@@ -292,6 +299,18 @@ export const RULES = [
   { id: 'uint8array-other-realm', section: 'api', suite: 'bad-input', cells: 'once', text: 'any Uint8Array is accepted, also of another realm' },
   { id: 'hello-without-headers', section: 'api', suite: 'bad-input', cells: 'all', text: 'a Hello from the wire needs no headers' },
   { id: 'violations-counted', section: 'api', suite: 'bad-input', cells: 'all', text: 'protocolViolations counts unseen connections too' },
+  // ── whole dialogs ──
+  { id: 'dialog-as-client', section: '4', suite: 'dialogs', cells: 'all', text: 'recorded dialogs with the engine as the connecting side, frame by frame' },
+  { id: 'dialog-as-server', section: '4', suite: 'dialogs', cells: 'all', text: 'recorded dialogs with the engine as the accepting side, frame by frame' },
+  // ── two kinds of engines ──
+  { id: 'mixed-hello', section: '4', suite: 'mixed', cells: 'mixed', text: 'Hello and HelloResponse cross between engines of different kinds, in both roles' },
+  { id: 'mixed-dialog', section: '4', suite: 'mixed', cells: 'mixed', text: 'requests and responses with more cross both ways' },
+  { id: 'mixed-largest', section: '4', suite: 'mixed', cells: 'mixed', text: 'the largest frames cross both ways' },
+  { id: 'mixed-order', section: '4', suite: 'mixed', cells: 'mixed', text: 'ten thousand messages each way arrive once and in order' },
+  { id: 'mixed-bye', section: '4', suite: 'mixed', cells: 'mixed', text: 'either side closes gracefully, nothing before the Bye is lost' },
+  { id: 'mixed-crossed-byes', section: '4', suite: 'mixed', cells: 'mixed', text: 'Byes that cross end the channel on both sides' },
+  { id: 'mixed-abort', section: '4', suite: 'mixed', cells: 'mixed', text: 'an abort of either side ends the channel on both' },
+  { id: 'mixed-backpressure', section: '5', suite: 'mixed', cells: 'mixed', text: "a receiver without messages stops the other engine's producer, returned messages let it go on" },
   // ── bad input ──
   { id: 'headers-with-crlf-colon', section: 'input', suite: 'bad-input', cells: 'once', text: "CR, LF and colon in a header's name, CR and LF in its value, are refused" },
   { id: 'lengths-at-the-limit', section: 'input', suite: 'bad-input', cells: 'all', text: 'bodies and headers of 65535 bytes travel, 65536 are refused' },

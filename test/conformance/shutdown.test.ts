@@ -247,20 +247,6 @@ rule('destroy-engine-groups', 'their receivers are told, their peers reset, thei
   await cell.side().listen(address);
 });
 
-rule('destroy-engine-resolution', 'the answer of the resolver comes to nobody', async (cell) => {
-  const side = cell.side();
-  side.connect('tcp|name.invalid|80');
-  side.post({ op: 'WelcomeRequest', headers: [['~listen_on', 'tcp|other.invalid|0']] });
-  const order: string[] = [];
-  const resolver = cell.side();
-  const header = resolver.connect('tcp|third.invalid|80');
-  const resolved = resolver.expect({ channel: header.channelNumber }).then(() => order.push('resolved'));
-  await destroyEngine(side);
-  order.push('destroyed');
-  await resolved;
-  expect(order[0]).toBe('destroyed');
-});
-
 rule('destroy-engine-later-calls', 'each is refused by its name, none crashes', async (cell) => {
   const side = cell.side();
   const { ampe, group } = side;

@@ -1,15 +1,28 @@
-// child.ts: runs a few lines of JavaScript with the built package in a process of its own, for tests about how
-// processes end. Knows nothing of engines beyond the names it imports for the program.
+// child.ts: runs a few lines of JavaScript, or a program, with the compiled package in a process of its own: for tests about how
+// processes and threads end. Which engine a child has is said by its environment.
 // Invariant: every wait has a deadline that says what it waited for; no child outlives its test: killAll() ends the rest.
 
 import { spawn, type ChildProcess } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { transformSync } from '@swc/core';
+import { requiredEngines } from '../conformance/support/engines';
 
-const LIB = resolve(__dirname, '../../lib');
-const DEADLINE_MS = 15_000;
+const ROOT = resolve(__dirname, '../..');
+const LIB = join(ROOT, 'lib');
+const HELPERS = join(__dirname, 'program.cjs');
+const DEADLINE_MS = 30_000;
 
 export interface ChildEnd {
   readonly code: number | null;
@@ -18,78 +31,50 @@ export interface ChildEnd {
   readonly stderr: string;
 }
 
-/** What programs have besides the package's exports: a listener on a free port, a connection, a flood. */
-const PRELUDE = `
-  const { Reactor, OpCode, AmpeStatus, TcpServerAddress, TcpClientAddress } = api;
-  async function listen(ampe, group) {
-    const welcome = ampe.get();
-    new TcpServerAddress('127.0.0.1', 0).format(welcome);
-    group.post(welcome);
-    const answer = await group.waitReceive();
-    if (answer.status !== AmpeStatus.Success) throw new Error('cannot listen');
-    const port = Number(answer.textHeaders.get('~listen_on').split('|')[2]);
-    ampe.put(answer);
-    return port;
-  }
-  async function connect(ampe, group, port) {
-    const hello = ampe.get();
-    new TcpClientAddress('127.0.0.1', port).format(hello);
-    const { channelNumber } = group.post(hello);
-    const answer = await group.waitReceive();
-    if (answer.status !== AmpeStatus.Success) throw new Error('no connection');
-    ampe.put(answer);
-    return channelNumber;
-  }
-  function send(ampe, group, channel, text = '') {
-    const message = ampe.get();
-    message.opCode = OpCode.Request;
-    message.channelNumber = channel;
-    message.body.set(text);
-    group.post(message);
-  }
-  /** Answers Hellos and Requests for ever. */
-  async function serve(ampe, group) {
-    for await (const message of group) {
-      if (message.isFromEngine || api.messageRole(message.opCode) === 'response') ampe.put(message);
-      else {
-        message.opCode = api.echo(message.opCode);
-        group.post(message);
-      }
-    }
-  }
-`;
-
 const children = new Set<ChildProcess>();
-let compiled: string | null = null;
+let scratch: string | null = null;
+
+export type Backend = 'native' | 'fallback';
+/** The engines this run is about, as for the conformance suite; none of them may be missing. */
+export const backends: readonly Backend[] = [...new Set(requiredEngines().map(({ backend }) => backend))];
+
+/** Tests of what only the native engine has. Left out only where that engine was left out by name. */
+export function describeNative(title: string, tests: (backend: Backend) => void): void {
+  if (backends.includes('native')) describe(`on the native engine${title}`, () => tests('native'));
+}
 
 // For the test file that imports this: jest ends its workers without an 'exit' event.
 afterAll(() => {
-  if (compiled !== null) rmSync(dirname(compiled), { recursive: true, force: true });
+  if (scratch !== null) rmSync(scratch, { recursive: true, force: true });
 });
 
 /**
- * A compiled copy of lib/ of this test process's own: nobody rebuilds it while children load it. Gives the path of its
- * index.js.
+ * A compiled copy of lib/ of this test process's own: nobody rebuilds it while children load it. It lies as in the package,
+ * with the addon and the dependencies beside it. Gives the path of its index.js.
  */
 export function compiledIndex(): string {
-  if (compiled !== null) return compiled;
-  const folder = mkdtempSync(join(tmpdir(), 'ampe-lib-'));
+  const folder = (at: string): string => join(at, 'dist', 'lib');
+  if (scratch !== null) return join(folder(scratch), 'index.js');
+  scratch = mkdtempSync(join(tmpdir(), 'ampe-lib-'));
+  for (const name of ['package.json', 'node_modules']) symlinkSync(join(ROOT, name), join(scratch, name));
+  const addon = join('build', 'Release', 'tofu_ampe.node');
+  if (existsSync(join(ROOT, addon))) cpSync(join(ROOT, addon), join(scratch, addon));
   const parser = { syntax: 'typescript' as const, explicitResourceManagement: true };
   const options = { jsc: { target: 'es2022' as const, parser }, module: { type: 'commonjs' as const } };
   for (const name of readdirSync(LIB, { recursive: true, encoding: 'utf8' })) {
     if (!name.endsWith('.ts')) continue;
-    const target = join(folder, name.replace(/\.ts$/, '.js'));
+    const target = join(folder(scratch), name.replace(/\.ts$/, '.js'));
     mkdirSync(dirname(target), { recursive: true });
     writeFileSync(target, transformSync(readFileSync(join(LIB, name), 'utf8'), { filename: name, ...options }).code);
   }
-  return (compiled = join(folder, 'index.js'));
+  return join(folder(scratch), 'index.js');
 }
 
-function within<T>(what: string, promise: Promise<T>, describe: () => string): Promise<T> {
+function within<T>(what: string, promise: Promise<T>, describe: () => string, deadlineMs: number): Promise<T> {
   return new Promise((resolvePromise, reject) => {
     const timer = setTimeout(
-      () => reject(new Error(`waited ${DEADLINE_MS} ms in vain for: ${what}; output so far: ${describe()}`)),
-      DEADLINE_MS,
+      () => reject(new Error(`waited ${deadlineMs} ms in vain for: ${what}; output so far: ${describe()}`)),
+      deadlineMs,
     );
     promise.then(resolvePromise, reject).finally(() => clearTimeout(timer));
   });
@@ -101,7 +86,10 @@ export class Child {
   private stderr = '';
   private readonly watchers = new Set<() => void>();
 
-  constructor(readonly process: ChildProcess) {
+  constructor(
+    readonly process: ChildProcess,
+    private readonly deadlineMs = DEADLINE_MS,
+  ) {
     children.add(process);
     process.stdout!.setEncoding('utf8').on('data', (text: string) => {
       this.stdout += text;
@@ -116,7 +104,7 @@ export class Child {
         for (const look of this.watchers) look();
       });
     });
-    this.ended = within('the child to end', closed, () => this.stdout + this.stderr);
+    this.ended = within('the child to end', closed, () => this.stdout + this.stderr, deadlineMs);
     this.ended.catch(() => undefined);
   }
 
@@ -138,19 +126,51 @@ export class Child {
       this.watchers.add(look);
       look();
     });
-    return within(`the child to print ${text}`, seen, () => this.stdout + this.stderr);
+    return within(`the child to print ${text}`, seen, () => this.stdout + this.stderr, this.deadlineMs);
   }
 }
 
-/** Starts the program: the body of an async function; an error in it ends the process with code 1 and a trace. */
-export function runChild(program: string, options: { environment?: NodeJS.ProcessEnv } = {}): Child {
-  const source = `const api = require(${JSON.stringify(compiledIndex())});\n${PRELUDE}\n(async () => {\n${program}\n})();`;
-  const child = spawn(process.execPath, ['-e', source], {
+interface ChildOptions {
+  backend?: Backend;
+  environment?: NodeJS.ProcessEnv;
+  /** For node. */
+  flags?: readonly string[];
+  /** For each wait of the test for the child, when it does much. */
+  deadlineMs?: number;
+}
+
+/**
+ * Starts the program: the body of an async function, which has the package's exports and those of program.cjs as globals; an
+ * error in it ends the process with code 1 and a trace.
+ */
+export function runChild(program: string, options: ChildOptions = {}): Child {
+  const [index, helpers] = [compiledIndex(), HELPERS].map((file) => JSON.stringify(file));
+  const globals = `Object.assign(globalThis, api, { api }, require(${helpers})(api, ${index}));`;
+  return start(['-e', `const api = require(${index});\n${globals}\n(async () => {\n${program}\n})();`], options);
+}
+
+/** Starts a program of this folder or another one; its arguments are the package's index.js and those given. */
+export function runProgram(file: string, args: readonly string[], options: ChildOptions = {}): Child {
+  return start([file, compiledIndex(), ...args], options);
+}
+
+function start(args: readonly string[], { backend, environment, flags = [], deadlineMs }: ChildOptions): Child {
+  const chosen = backend === undefined ? {} : { TOFU_AMPE_BACKEND: backend };
+  const child = spawn(process.execPath, [...flags, ...args], {
+    // stdin is a pipe only so that a program may wait for the test's word; it is no reason to stay alive.
     stdio: ['pipe', 'pipe', 'pipe'],
-    env: { ...process.env, ...options.environment },
+    env: { ...process.env, ...chosen, ...environment },
   });
-  // stdin is a pipe only so that a program may wait for the test's word; it is no reason to stay alive.
-  return new Child(child);
+  return new Child(child, deadlineMs);
+}
+
+/** Does all the jobs, a few at a time. */
+export async function inTurn<T>(jobs: readonly T[], work: (job: T) => Promise<void>, atOnce = 3): Promise<void> {
+  const left = jobs.values();
+  const line = async (): Promise<void> => {
+    for (const job of left) await work(job);
+  };
+  await Promise.all(Array.from({ length: atOnce }, line));
 }
 
 /** Kills whatever a failed test left. */

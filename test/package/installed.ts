@@ -9,7 +9,7 @@ import path from 'node:path';
 export const root = path.resolve(__dirname, '..', '..');
 
 export interface Installed {
-  /** A folder whose node_modules holds the package and nothing else. */
+  /** A folder whose node_modules holds the package and what it depends on, and nothing else. */
   readonly folder: string;
   /** Paths in the tarball, without its leading `package/`. */
   readonly files: readonly string[];
@@ -36,6 +36,10 @@ export function install(): Installed {
   const target = path.join(folder, 'node_modules', 'tofu-ampe');
   fs.mkdirSync(target, { recursive: true });
   execFileSync('tar', ['-xzf', packed.filename, '-C', target, '--strip-components=1'], { cwd: folder, stdio: 'pipe' });
+  const { dependencies = {} } = JSON.parse(fs.readFileSync(path.join(target, 'package.json'), 'utf8'));
+  for (const name of Object.keys(dependencies)) {
+    fs.cpSync(path.join(root, 'node_modules', name), path.join(folder, 'node_modules', name), { recursive: true });
+  }
   return {
     folder,
     files: packed.files.map((file) => file.path).sort(),
@@ -44,10 +48,16 @@ export function install(): Installed {
 }
 
 /** Runs a program of the given file name in the folder and gives its standard output; throws with all of its output. */
-export function runProgram(installed: Installed, name: string, text: string): string {
+export function runProgram(
+  installed: Installed,
+  name: string,
+  text: string,
+  environment: Record<string, string> = {},
+): string {
   const file = path.join(installed.folder, name);
   fs.writeFileSync(file, text);
-  const { NODE_OPTIONS: _none, ...env } = process.env;
+  const { NODE_OPTIONS: _none, ...inherited } = process.env;
+  const env = { ...inherited, ...environment };
   const ended = spawnSync(process.execPath, [file], { cwd: installed.folder, env, encoding: 'utf8', timeout: 30_000 });
   if (ended.status !== 0) {
     throw new Error(`${name} ended with ${ended.status ?? ended.signal}:\n${ended.stdout}${ended.stderr}`);

@@ -47,9 +47,9 @@ describe('the tarball', () => {
     expect(installed.files.filter((file) => !expected.test(file))).toEqual([]);
   });
 
-  it('needs no other package at run time', () => {
+  it('needs one other package at run time, which finds the addon', () => {
     const manifest = JSON.parse(fs.readFileSync(path.join(root, 'package.json'), 'utf8'));
-    expect(manifest.dependencies ?? {}).toEqual({});
+    expect(Object.keys(manifest.dependencies)).toEqual(['node-gyp-build']);
     const modules = installed.files.filter((file) => file.endsWith('.js'));
     const foreign = modules.flatMap((file) => {
       const text = fs.readFileSync(path.join(installed.folder, 'node_modules', 'tofu-ampe', file), 'utf8');
@@ -58,7 +58,30 @@ describe('the tarball', () => {
         .filter((name) => !name.startsWith('node:') && !entryPoints.includes(name))
         .map((name) => `${file}: ${name}`);
     });
-    expect(foreign).toEqual([]);
+    expect(foreign).toEqual(['dist/lib/native-engine/binding.js: node-gyp-build']);
+  });
+
+  it('compiles nothing when it is installed', () => {
+    const { gypfile, scripts } = JSON.parse(fs.readFileSync(path.join(root, 'package.json'), 'utf8'));
+    expect(gypfile).toBe(false);
+    expect(Object.keys(scripts)).not.toEqual(expect.arrayContaining([expect.stringMatching(/^(?:pre|post)?install$/)]));
+  });
+});
+
+describe('an engine of the tarball', () => {
+  const program = [
+    `const { Reactor } = require('tofu-ampe');`,
+    `const reactor = Reactor.create();`,
+    `console.log(JSON.stringify([reactor.backend, reactor.backendReason]));`,
+    `reactor.destroy();`,
+  ].join('\n');
+  const chosen = (env: Record<string, string>): unknown =>
+    JSON.parse(runProgram(installed, 'engine.cjs', program, { TOFU_AMPE_BACKEND: '', TOFU_AMPE_PREBUILD: '', ...env }));
+
+  it('is the fallback where no addon is, and says where it looked', () => {
+    const [backend, reason] = chosen({}) as string[];
+    expect(backend).toBe('fallback');
+    expect(reason).toMatch(/^no native engine for \S+ was found in .*tofu-ampe$/);
   });
 });
 

@@ -3,8 +3,10 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
 
+import { requiredEngines } from '../conformance/support/engines';
 import { transports, within } from './support';
 
 const root = resolve(__dirname, '../..');
@@ -26,8 +28,10 @@ class Program {
   #stdout = '';
   #stderr = '';
 
-  constructor(recipe: string, ...args: string[]) {
-    this.child = spawn(process.execPath, [join(root, 'dist/recipes', `${recipe}.js`), ...args], { stdio: 'pipe' });
+  constructor(recipe: string, args: readonly string[] = [], environment: NodeJS.ProcessEnv = {}) {
+    const env = { ...process.env, ...environment };
+    const file = join(root, 'dist/recipes', `${recipe}.js`);
+    this.child = spawn(process.execPath, [file, ...args], { stdio: 'pipe', env });
     children.add(this.child);
     this.child.stdout!.on('data', (chunk: Buffer) => (this.#stdout += String(chunk)));
     this.child.stderr!.on('data', (chunk: Buffer) => (this.#stderr += String(chunk)));
@@ -64,7 +68,7 @@ const lastLines: Record<string, string> = {
 test('every recipe is among those tested here', () => {
   const files = readdirSync(join(root, 'recipes'), { withFileTypes: true }).filter((entry) => entry.isFile());
   const recipes = files.map(({ name }) => name.replace(/\.ts$/, '')).filter((name) => name !== 'index');
-  expect(recipes.sort()).toEqual([...Object.keys(lastLines), 'echo-client', 'echo-server'].sort());
+  expect(recipes.sort()).toEqual([...Object.keys(lastLines), 'echo-client', 'echo-server', 'worker-pool'].sort());
 });
 
 test.each(Object.entries(lastLines))('%s runs without arguments', async (recipe, lastLine) => {
@@ -74,9 +78,9 @@ test.each(Object.entries(lastLines))('%s runs without arguments', async (recipe,
 
 describe.each(transports)('over $name', (transport) => {
   test('echo-server and echo-client talk, and Ctrl-C ends the server', async () => {
-    const server = new Program('echo-server', transport.listenAddress());
+    const server = new Program('echo-server', [transport.listenAddress()]);
     const [, address] = await within('the server to listen', server.said(/^listening on (.+)$/m));
-    const client = await within('the client to end', new Program('echo-client', address).ended);
+    const client = await within('the client to end', new Program('echo-client', [address]).ended);
     expect(client).toEqual({ code: 0, stdout: 'hello → hello\nfrom → from\ntofu → tofu\n', stderr: '' });
     server.child.kill('SIGINT');
     const { code, stdout, stderr } = await within('the server to end', server.ended);
@@ -85,9 +89,28 @@ describe.each(transports)('over $name', (transport) => {
   });
 
   test('a client without a server says one sentence, with exit code 1', async () => {
-    const client = new Program('echo-client', await transport.knownAddress());
+    const client = new Program('echo-client', [await transport.knownAddress()]);
     const { code, stdout, stderr } = await within('the client to end', client.ended);
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
     expect(stderr).toMatch(/^(connect_failed|uds_path_not_found): .+\n$/);
+  });
+});
+
+describe('worker-pool', () => {
+  test('without a native engine it says so in one sentence, with exit code 1', async () => {
+    const program = new Program('worker-pool', [], { TOFU_AMPE_PREBUILD: join(root, 'nowhere.node') });
+    const { code, stdout, stderr } = await within('the program to end', program.ended);
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' });
+    expect(stderr).toMatch(/^not_implemented_yet: .*nowhere\.node.*\n$/);
+  });
+
+  // Left out only where the native engine is left out by name: TOFU_AMPE_ENGINES.
+  if (!requiredEngines().some(({ backend }) => backend === 'native')) return;
+
+  test.each(transports)('answers by all its workers, over $name', async (transport) => {
+    const program = new Program('worker-pool', [transport.listenAddress()]);
+    const { code, stdout, stderr } = await within('the program to end', program.ended);
+    const line = `40 answers by ${availableParallelism()} workers; 4203 primes below 40000\n`;
+    expect({ code, stdout, stderr }).toEqual({ code: 0, stdout: line, stderr: '' });
   });
 });

@@ -1,4 +1,4 @@
-// imports.test.ts: who may import whom. The only place where the layers are enforced.
+// imports.test.ts: who may import whom. The only place where the layers are enforced; those of C++: native.test.ts.
 // Every import, export-from, require() and import() of a literal is seen, type-only ones too: a layer must not even know the others' types.
 import path from 'node:path';
 import ts from 'typescript';
@@ -15,6 +15,8 @@ const sockets = [
   'node:fs',
   'node:fs/promises',
 ];
+/** What finds and loads a .node file. */
+const loadsTheAddon = ['node:fs', 'node:module', 'node:path', 'node-gyp-build'];
 
 interface Rule {
   name: string;
@@ -56,6 +58,13 @@ const rules: Rule[] = [
       (file === 'lib/fallback-engine/net.ts' ? isBuiltIn(target) : isHarmlessBuiltIn(target)),
   },
   {
+    name: 'lib/native-engine imports itself, the engine interface and the protocol; the addon only in binding.ts',
+    applies: within('lib/native-engine'),
+    allows: (target, file) =>
+      within('lib/native-engine', 'lib/engine', 'lib/protocol')(target) ||
+      (file === 'lib/native-engine/binding.ts' && loadsTheAddon.includes(target)),
+  },
+  {
     name: 'lib/select-engine.ts alone imports the engines',
     applies: (file) => file === 'lib/select-engine.ts',
     allows: (target) =>
@@ -78,7 +87,7 @@ const rules: Rule[] = [
   outsider(
     'test/conformance',
     ['test/support', 'test/vectors', 'test/unit/protocol/vectors', 'test/lifecycle/child'],
-    ['@jest/globals', '@swc/core', 'fast-check'],
+    ['@jest/globals', '@swc/core', 'expect', 'fast-check'],
   ),
   outsider('bench', ['scripts/ensure-build'], ['commander']),
 ];
@@ -128,6 +137,13 @@ describe('the import rules notice', () => {
     ['lib/fallback-engine/reactor.ts', `const net = require('node:net');`],
     ['lib/fallback-engine/reactor.ts', `const dns = await import('node:dns/promises');`],
     ['lib/fallback-engine/net.ts', `import { Message } from '../message';`],
+    ['lib/fallback-engine/reactor.ts', `import { NativeEngine } from '../native-engine/engine';`],
+    ['lib/native-engine/engine.ts', `import { FallbackEngine } from '../fallback-engine/reactor';`],
+    ['lib/native-engine/engine.ts', `import { Message } from '../message';`],
+    ['lib/native-engine/engine.ts', `import build from 'node-gyp-build';`],
+    ['lib/native-engine/ports.ts', `import fs from 'node:fs';`],
+    ['lib/native-engine/binding.ts', `import net from 'node:net';`],
+    ['lib/group-poster.ts', `import { NativeEngine } from './native-engine/engine';`],
     ['lib/message.ts', `import { FallbackEngine } from './fallback-engine/reactor';`],
     ['lib/testing.ts', `import { FallbackEngine } from './fallback-engine/reactor';`],
     ['lib/select-engine.ts', `import { Message } from './message';`],

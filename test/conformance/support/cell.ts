@@ -40,16 +40,20 @@ export interface RawLink {
   hello?: RawFrame;
 }
 
-function createReactor(spec: EngineSpec, options: Options): Reactor {
-  const before = Object.keys(spec.environment).map((name) => [name, process.env[name]] as const);
-  Object.assign(process.env, spec.environment);
+function setEnvironment(values: Readonly<Record<string, string | undefined>>): void {
+  for (const [name, value] of Object.entries(values)) {
+    if (value === undefined) Reflect.deleteProperty(process.env, name);
+    else process.env[name] = value;
+  }
+}
+
+export function createReactor(spec: EngineSpec, options: Options): Reactor {
+  const before = Object.fromEntries(Object.keys(spec.environment).map((name) => [name, process.env[name]]));
+  setEnvironment(spec.environment);
   try {
     return Reactor.create({ ...options, backend: spec.backend });
   } finally {
-    for (const [name, value] of before) {
-      if (value === undefined) delete process.env[name];
-      else process.env[name] = value;
-    }
+    setEnvironment(before);
   }
 }
 
@@ -80,8 +84,8 @@ export class Cell {
 
   // ── engines and groups ──
 
-  engine(options: Options = {}): EngineUnderTest {
-    const reactor = createReactor(this.name.engine, options);
+  engine(options: Options = {}, spec: EngineSpec = this.name.engine): EngineUnderTest {
+    const reactor = createReactor(spec, options);
     const engine: EngineUnderTest = {
       reactor,
       ampe: reactor.ampe(),
@@ -98,6 +102,11 @@ export class Cell {
   /** A group of a new engine. */
   side(options: Options = {}): Side {
     return this.engine(options).side();
+  }
+
+  /** The same for the accepting side of a connection, which in a mixed cell is another kind of engine. */
+  serverSide(options: Options = {}): Side {
+    return this.engine(options, this.name.server).side();
   }
 
   /** The message is returned to its pool at the end of the case if it is still owned then. */
@@ -128,7 +137,7 @@ export class Cell {
   // ── connections ──
 
   async pair(options: PairOptions = {}): Promise<Pair> {
-    const server = this.side(options.server);
+    const server = this.serverSide(options.server);
     const client = this.side(options.client);
     const listener = await server.listen();
     return { server, client, listener, ...(await this.join(server, client, listener)) };

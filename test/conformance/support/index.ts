@@ -1,9 +1,11 @@
 // What a conformance case needs, in one import.
-export { rule } from './rule';
+export { rule, type CaseBody } from './rule';
 export { Cell, type Pair, type RawLink } from './cell';
 export {
   Side,
   fill,
+  helloFails,
+  portOf,
   refusal,
   rejection,
   seen,

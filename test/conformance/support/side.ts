@@ -169,6 +169,18 @@ export class Side {
   }
 }
 
+/** A HelloRequest to `address` fails with that status, and its channel ends. */
+export async function helloFails(side: Side, address: string, status: string): Promise<void> {
+  const { channelNumber, messageId } = side.connect(address);
+  await side.expect({ op: 'HelloResponse', origin: 'engine', status, channel: channelNumber });
+  await side.expectClosed(channelNumber, messageId);
+}
+
+/** The port of 'tcp|host|port'. */
+export function portOf(address: string): number {
+  return Number(address.split('|')[2]);
+}
+
 export function fill(message: Message, init: MessageInit): Message {
   if (init.op !== undefined) message.opCode = OpCode[init.op];
   if (init.channel !== undefined) message.channelNumber = init.channel;

@@ -116,6 +116,19 @@ test('an unknown engine is refused; the cells are engines times transports', () 
   expect(() => requiredEngines('fallback,nativ')).toThrow(/unknown engine: 'nativ'/);
   const labels = cellsOf('all', requiredEngines('fallback,fallback-stream')).map((cell) => cell.label);
   expect(labels).toEqual(['fallback/tcp', 'fallback/uds', 'fallback-stream/tcp', 'fallback-stream/uds']);
+  const labelsOf = (list: string): string[] => cellsOf('mixed', requiredEngines(list)).map((cell) => cell.label);
+  expect(labelsOf('native,fallback')).toEqual([
+    'native>fallback/tcp',
+    'native>fallback/uds',
+    'fallback>native/tcp',
+    'fallback>native/uds',
+  ]);
+  expect(labelsOf('native,native-poll')).toContain('native-poll>native/uds');
+  expect(labelsOf('fallback')).toEqual(['fallback>fallback/tcp', 'fallback>fallback/uds']);
+  expect(cellsOf('all', requiredEngines('native,fallback'), 'native').map((cell) => cell.label)).toEqual([
+    'native/tcp',
+    'native/uds',
+  ]);
   expect(parseTitle(formatTitle('id', 'a title', 'fallback/tcp'))).toEqual({
     ruleId: 'id',
     title: 'a title',
@@ -126,11 +139,12 @@ test('an unknown engine is refused; the cells are engines times transports', () 
 
 test('a rule without a case and a case that missed a cell are problems', () => {
   const engines = requiredEngines('fallback');
-  const cells: typeof cellsOf = (kind) => cellsOf(kind, engines);
+  const cells: typeof cellsOf = (kind, _engines, only) => cellsOf(kind, engines, only);
   const rules = [
     { id: 'one', cells: 'all' },
     { id: 'two', cells: 'tcp' },
     { id: 'three', cells: 'once' },
+    { id: 'four', cells: 'all', only: 'native' },
   ];
   const full = { ruleId: 'one', title: 'full', file: 'x', cells: ['fallback/tcp', 'fallback/uds'] };
   const half = { ruleId: 'one', title: 'half', file: 'x', cells: ['fallback/uds'] };

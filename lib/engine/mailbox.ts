@@ -1,10 +1,11 @@
 // mailbox.ts: one group's receive queue. Two lines stand before it: mail (statuses, messages that came back, the
 // application's own updates, the ends of channels), which needs no pool message, and channels with received frames,
 // which do. They are served in turn, so that neither can starve the other, and channels with frames in turn as well.
+// Knows nothing of sockets and threads: what an engine does differently is behind MailSource and MailboxHost.
 // Invariant: the last word of a channel is given out after everything else of it; a frame only with a credit.
-import type { Frame, Reader } from '../engine/frame';
-import type { Pool } from '../engine/pool';
-import { Queue } from '../engine/queue';
+import type { Frame, Reader } from './frame';
+import type { Pool } from './pool';
+import { Queue } from './queue';
 
 /** A channel as the mailbox sees it. */
 export interface MailSource {
@@ -20,6 +21,15 @@ export interface MailSource {
   readonly told: boolean;
 }
 
+/** The engine as the mailbox sees it. */
+export interface MailboxHost {
+  /** Brings back the credits of what has left, or can leave now. */
+  reclaim(urgent: boolean): void;
+  /** Fetches what has arrived and is not in the mailboxes yet. False: there is nothing. */
+  refill(): boolean;
+  makePoolEmpty(group: number): Frame;
+}
+
 /** Frames taken from one channel before the next one has its turn. */
 const FRAMES_PER_TURN = 64;
 
@@ -27,48 +37,58 @@ export class Mailbox implements Reader {
   reserveLent = false;
   readonly #pool: Pool;
   readonly #onReadable: () => void;
-  readonly #engine: { flush(): void; makePoolEmpty(group: number): Frame };
-  readonly #group: number;
+  readonly #engine: MailboxHost;
   readonly #mail = new Queue<Frame | MailSource>();
   readonly #ready = new Queue<MailSource>();
   #turn = 0; // frames taken from the channel whose turn it is
   #mailTurn = true;
   #starving = false;
   #episode = false; // pool_empty was told and no frame has been delivered since
+  #taking = false; // take() looks for a frame: what arrives meanwhile it finds by itself
 
   constructor(
     pool: Pool,
-    group: number,
-    engine: { flush(): void; makePoolEmpty(group: number): Frame },
+    readonly group: number,
+    engine: MailboxHost,
     onReadable: () => void,
   ) {
     this.#pool = pool;
     this.#onReadable = onReadable;
     this.#engine = engine;
-    this.#group = group;
   }
 
   /** A frame that needs no pool message. */
   addMail(frame: Frame): void {
     this.#mail.push(frame);
-    this.#onReadable();
+    this.#tellReadable();
   }
   /** The channel has ended and its frames are taken: its tail is next. */
   addTail(source: MailSource): void {
     this.#mail.push(source);
-    this.#onReadable();
+    this.#tellReadable();
   }
   /** The channel has frames now and had none before. */
   addReady(source: MailSource): void {
     this.#ready.push(source);
-    this.#onReadable();
+    this.#tellReadable();
   }
   onCredit(): void {
     this.#starving = false;
-    this.#onReadable();
+    this.#tellReadable();
   }
 
+  /** The next frame in turn; null: nothing now. */
   take(): Frame | null {
+    // A receiver that is told while it is being served would be served twice, and one of the frames be lost.
+    this.#taking = true;
+    const frame = this.#next();
+    this.#taking = false;
+    return frame;
+  }
+  #tellReadable(): void {
+    if (!this.#taking) this.#onReadable();
+  }
+  #next(): Frame | null {
     for (;;) {
       const mailFirst = this.#mailTurn || this.#ready.length === 0;
       if (mailFirst && this.#mail.length > 0) {
@@ -80,7 +100,8 @@ export class Mailbox implements Reader {
         const frame = this.#takeReady();
         if (frame !== null) return frame;
       }
-      if (this.#mail.length === 0) return this.#ready.length > 0 ? this.#tellPoolEmpty() : null;
+      if (this.#mail.length > 0 || this.#engine.refill()) continue;
+      return this.#ready.length > 0 ? this.#tellPoolEmpty() : null;
     }
   }
 
@@ -95,14 +116,21 @@ export class Mailbox implements Reader {
 
   #takeMail(): Frame {
     const item = this.#mail.at(0)!;
-    if ('memory' in item) return this.#mail.shift() as Frame;
+    if ('memory' in item) {
+      this.#mail.shift();
+      if (item.countsUntilTaken) {
+        item.countsUntilTaken = false;
+        this.#pool.uncount(item);
+      }
+      return item;
+    }
     const frame = item.takeTail();
     if (item.told) this.#mail.shift();
     return frame;
   }
   #takeReady(): Frame | null {
     if (!this.#pool.takeForReading(this)) {
-      this.#engine.flush(); // what leaves now need not be waited for
+      this.#engine.reclaim(true); // what leaves now need not be waited for
       if (!this.#pool.takeForReading(this)) return null;
     }
     const source = this.#ready.at(0)!;
@@ -128,6 +156,6 @@ export class Mailbox implements Reader {
     }
     if (this.#episode) return null;
     this.#episode = true;
-    return this.#engine.makePoolEmpty(this.#group);
+    return this.#engine.makePoolEmpty(this.group);
   }
 }

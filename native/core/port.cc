@@ -1,0 +1,416 @@
+// port.cc: both sides of a port: posting, inline sends, draining and waiting of an application thread; publishing of
+// the engine's. Layer: core. Thread: each function that of its section.
+// Invariant: whoever publishes looks for a sleeper afterwards, and whoever goes to sleep says so before looking for the
+// last time.
+#include "core/port.h"
+
+#include <chrono>
+#include <cstring>
+#include <new>
+#include <thread>
+
+#include "core/records.h"
+#include "core/shared.h"
+#include "os/clock.h"
+#include "os/sockets.h"
+#include "protocol/header.h"
+#include "protocol/post_check.h"
+
+namespace tofu {
+
+namespace {
+/** Runs a flush may have and still be sent by its own thread: more are bulk, which the engine's thread sends alongside. */
+constexpr size_t kInlineRuns = 16;
+constexpr uint32_t kInlineBytes = 64 * 1024;
+/** Spins in vain before a thread goes to sleep at once again. */
+constexpr uint32_t kMostSpinCredit = 4;
+/** How often a thread that needs a channel number lets the engine's thread run first, to take back what it gave. */
+constexpr int kNumberWaits = 20'000;
+
+size_t aligned(size_t size) { return (size + 7) & ~size_t{7}; }
+size_t record_size(uint32_t bytes) { return aligned(sizeof(RunRecord) + bytes); }
+
+/** Only what changes no state may be sent past the engine's thread. */
+bool is_data_only(const uint8_t* frames, const Run& run) {
+  const uint8_t* frame = frames;
+  for (uint32_t i = 0; i < run.frames; i++, frame += frame_length(frame)) {
+    OpCode op = op_code_of(frame);
+    if (op > OpCode::signal && op != OpCode::hello_response) return false;
+  }
+  return true;
+}
+}  // namespace
+
+Port::~Port() {
+  while (Event* event = draining_.take()) free_event(event);
+  while (Event* event = outgoing_.take()) free_event(event);
+  while (Event* event = inbox_.access()->events.take()) free_event(event);
+  if (gone_event_ != nullptr) free_event(gone_event_);
+}
+
+bool Port::prepare() {
+  gone_event_ = make_event(0);
+  return gone_event_ != nullptr;
+}
+
+bool Port::is_owner() const { return engine_.owner() == this; }
+
+// ── application thread: groups and channels ──
+
+uint32_t Port::open_group() {
+  Shared& shared = engine_.shared();
+  auto* group = new (std::nothrow) Group();
+  Event* gone = make_event(0);
+  if (group == nullptr || gone == nullptr) {
+    delete group;
+    if (gone != nullptr) free_event(gone);
+    return 0;
+  }
+  group->id = shared.next_group.fetch_add(1, std::memory_order_relaxed);
+  group->port = this;
+  group->gone_event = gone;
+  auto groups = shared.groups.access();
+  if (groups->closing) {
+    free_event(gone);
+    delete group;
+    return 0;
+  }
+  groups->buckets[group->id % GroupTable::kBuckets].push(group);
+  count(shared.counters.groups);
+  return group->id;
+}
+
+/** When none is left, what this thread has given back may still be on its way: the engine's thread is waited for, briefly. */
+uint32_t Port::take_number() {
+  Shared& shared = engine_.shared();
+  uint32_t number = shared.numbers.access()->take();
+  if (number != 0 || queue_.all_consumed()) return number;
+  for (int i = 0; i < kNumberWaits && !queue_.all_consumed(); i++) std::this_thread::yield();
+  return shared.numbers.access()->take();
+}
+
+uint32_t Port::open_channel(uint32_t group_id, bool listener, uint32_t* generation) {
+  Shared& shared = engine_.shared();
+  uint32_t number = take_number();
+  if (number == 0) return 0;
+  auto groups = shared.groups.access();
+  Group* group = groups->find(group_id);
+  if (group == nullptr || group->closing.load(std::memory_order_relaxed)) {
+    shared.numbers.access()->release(number);
+    return 0;
+  }
+  PostEntry& post = shared.posts[number];
+  *generation = post.generation.load(std::memory_order_relaxed) + 1;
+  if (*generation == 0) *generation = 1;
+  post.state.store(static_cast<uint8_t>(PostState::unknown), std::memory_order_relaxed);
+  post.group.store(group_id, std::memory_order_relaxed);
+  post.announced.store(true, std::memory_order_relaxed);
+  post.generation.store(*generation, std::memory_order_release);
+  post.state.store(static_cast<uint8_t>(listener ? PostState::listener : PostState::open), std::memory_order_release);
+  group->unstarted.fetch_add(1, std::memory_order_relaxed);
+  group->port->socket_opened();
+  return number;
+}
+
+// ── application thread: posting ──
+
+bool Port::flush(const uint8_t* bytes, const Run* runs, size_t run_count) {
+  if (run_count == 0) return true;
+  Shared& shared = engine_.shared();
+  if (shared.finished.load(std::memory_order_acquire)) {
+    uint32_t dropped = 0;
+    for (size_t i = 0; i < run_count; i++) dropped += runs[i].frames;
+    settled_.fetch_add(dropped, std::memory_order_release);
+    return true;
+  }
+  // Room first, so that what follows cannot fail; it costs nothing when it is not used.
+  size_t size = 0;
+  for (size_t i = 0; i < run_count; i++) size += record_size(runs[i].bytes);
+  if (queue_.reserve(size) == nullptr) return false;
+  queue_.cancel(size);
+  size_t first = 0;
+  Sent sent;
+  if (may_send_inline(runs, run_count)) {
+    for (; first < run_count; first++) {
+      sent = send_inline(bytes, runs[first]);
+      if (sent.offset < runs[first].bytes) break;
+      bytes += runs[first].bytes;
+    }
+    if (first == run_count) return true;
+  }
+  count(shared.counters.queuedRuns, run_count - first);
+  for (size_t i = first; i < run_count; i++) {
+    write_run(bytes, runs[i], i == first ? sent : Sent());
+    bytes += runs[i].bytes;
+  }
+  queue_.publish();
+  shared.wake_engine();
+  return true;
+}
+
+bool Port::may_send_inline(const Run* runs, size_t run_count) const {
+  // Nothing of this thread is on its way, or an older message of the same channel could be overtaken.
+  if (run_count > kInlineRuns || !queue_.all_consumed()) return false;
+  uint32_t total = 0;
+  for (size_t i = 0; i < run_count; i++) {
+    total += runs[i].bytes;
+    if (runs[i].tag != 0 || total > kInlineBytes) return false;
+  }
+  return true;
+}
+
+Port::Sent Port::send_inline(const uint8_t* bytes, const Run& run) {
+  Sent sent;
+  Shared& shared = engine_.shared();
+  Gate& gate = shared.gates[run.channel];
+  GateState expected = GateState::open;
+  if (!is_data_only(bytes, run)) return sent;
+  if (!gate.state.compare_exchange_strong(expected, GateState::busy, std::memory_order_acq_rel)) return sent;
+  if (gate.generation != run.generation) {
+    gate.state.store(GateState::open, std::memory_order_release);
+    return sent;
+  }
+  Slice slice{const_cast<uint8_t*>(bytes), run.bytes};
+  IoResult result = shared.kernel.sockets->write(gate.fd, &slice, 1);
+  count(shared.counters.sendCalls);
+  count(shared.counters.inlineSends);
+  if (result.bytes == run.bytes) {
+    sent.offset = run.bytes;
+    sent.frames = run.frames;
+  } else {
+    size_t left = result.bytes;
+    for (const uint8_t* frame = bytes; sent.frames < run.frames; frame += frame_length(frame)) {
+      size_t length = frame_length(frame);
+      if (length > left) break;
+      left -= length;
+      sent.offset += static_cast<uint32_t>(length);
+      sent.frames++;
+    }
+    sent.of_next = static_cast<uint32_t>(left);
+  }
+  // What is left goes to the engine's thread. A frame that was cut must be finished before anyone else writes.
+  GateState after = sent.of_next > 0 ? GateState::partial : GateState::open;
+  gate.state.store(after, std::memory_order_release);
+  if (sent.frames > 0) {
+    settled_.fetch_add(sent.frames, std::memory_order_release);
+    count(shared.counters.messagesOut, sent.frames);
+    count(shared.counters.bytesOut, sent.offset);
+  }
+  return sent;
+}
+
+void Port::write_run(const uint8_t* bytes, const Run& run, const Sent& sent) {
+  uint32_t length = run.bytes - sent.offset;
+  auto* record = reinterpret_cast<RunRecord*>(queue_.reserve(record_size(length)));
+  record->header = {RecordType::run, static_cast<uint32_t>(record_size(length))};
+  record->run = run;
+  record->run.bytes = length;
+  record->run.frames = run.frames - sent.frames;
+  record->offset = 0;
+  record->sent = sent.of_next;
+  std::memcpy(record->bytes(), bytes + sent.offset, length);
+}
+
+bool Port::update(uint32_t group, const uint8_t* frame, size_t length) {
+  size_t size = aligned(sizeof(UpdateRecord) + length);
+  auto* record = reinterpret_cast<UpdateRecord*>(queue_.reserve(size));
+  if (record == nullptr) return false;
+  record->header = {RecordType::update, static_cast<uint32_t>(size)};
+  record->group = group;
+  record->length = static_cast<uint32_t>(length);
+  std::memcpy(record->bytes(), frame, length);
+  queue_.publish();
+  engine_.shared().wake_engine();
+  return true;
+}
+
+bool Port::command(Command kind, uint32_t a, uint32_t b, uint32_t c) {
+  Shared& shared = engine_.shared();
+  auto* record = reinterpret_cast<CommandRecord*>(queue_.reserve(aligned(sizeof(CommandRecord))));
+  if (record == nullptr) return false;
+  record->header = {RecordType::command, static_cast<uint32_t>(aligned(sizeof(CommandRecord)))};
+  record->kind = kind;
+  record->a = a;
+  record->b = b;
+  record->c = c;
+  if (kind == Command::close_group) {
+    auto groups = shared.groups.access();
+    Group* group = groups->find(a);
+    if (group != nullptr) group->closing.store(true, std::memory_order_relaxed);
+  }
+  queue_.publish();
+  shared.wake_engine();
+  return true;
+}
+
+// ── application thread: receiving ──
+
+DrainResult Port::drain(uint8_t* slab, size_t at, size_t capacity, Record* records, size_t max_records) {
+  DrainResult result;
+  result.used = at;
+  if (draining_.empty()) {
+    auto inbox = inbox_.access();
+    draining_.append(inbox->events);
+    arrived_some_.store(false, std::memory_order_relaxed);
+  }
+  while (Event* event = draining_.front()) {
+    if (result.records == max_records) break;
+    size_t length = event->kind == EventKind::opened ? 0 : event->length();
+    if (length > capacity - result.used) {
+      result.needed = length;
+      break;
+    }
+    draining_.take();
+    Record& record = records[result.records++];
+    record = {static_cast<uint32_t>(event->kind), event->group, event->channel, event->generation, 0, 0, event->count, 0};
+    if (event->kind == EventKind::opened) {
+      record.at = event->at;
+      record.length = event->end;
+      record.b = event->tag;
+    } else if (length > 0) {
+      std::memcpy(slab + result.used, event->begin(), length);
+      record.at = static_cast<uint32_t>(result.used);
+      record.length = static_cast<uint32_t>(length);
+      // The next frames begin at a multiple of 8: headers are read with aligned loads.
+      result.used = aligned(result.used + length) <= capacity ? aligned(result.used + length) : capacity;
+    }
+    if (event->kind == EventKind::mail || event->kind == EventKind::tail) record.a = event->poster == this ? 1 : 0;
+    if (event->kind == EventKind::engine_gone) gone_drained_ = true;
+    free_event(event);
+  }
+  result.more = !draining_.empty();
+  if (result.records > 0) {
+    count(engine_.shared().counters.batches);
+    count(engine_.shared().counters.batchedEvents, result.records);
+  }
+  return result;
+}
+
+void Port::note_delivered(uint32_t frames, uint32_t bytes) {
+  if (frames == 0) return;
+  count(engine_.shared().counters.messagesIn, frames);
+  count(engine_.shared().counters.bytesIn, bytes);
+}
+
+bool Port::park() {
+  if (!draining_.empty()) return false;
+  auto inbox = inbox_.access();
+  if (!inbox->events.empty()) return false;
+  if (inbox->woken_soon && spin_credit_ < kMostSpinCredit) spin_credit_++;
+  inbox->woken_soon = false;
+  inbox->parked = true;
+  inbox->parked_at_ns = engine_.shared().kernel.clock->now_ns();
+  return true;
+}
+
+bool Port::spin() {
+  Shared& shared = engine_.shared();
+  {
+    auto inbox = inbox_.access();
+    if (!inbox->parked) return false;
+    inbox->parked = false;
+  }
+  count(shared.counters.spins);
+  uint64_t end = shared.kernel.clock->now_ns() + shared.options.spin_ns();
+  do {
+    if (arrived_some_.load(std::memory_order_acquire)) {
+      count(shared.counters.spinHits);
+      if (spin_credit_ < kMostSpinCredit) spin_credit_++;
+      return true;
+    }
+    std::this_thread::yield();
+  } while (shared.kernel.clock->now_ns() < end);
+  if (spin_credit_ > 0) spin_credit_--;
+  auto inbox = inbox_.access();
+  inbox->parked = inbox->events.empty();
+  return !inbox->parked;
+}
+
+void Port::unpark() { inbox_.access()->parked = false; }
+
+uint32_t Port::want_credits() {
+  credits_wanted_.store(true, std::memory_order_seq_cst);
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  return settled();
+}
+
+WaitResult Port::wait(int64_t timeout_ms) {
+  if (!draining_.empty()) return WaitResult::ready;
+  credits_wanted_.store(true, std::memory_order_seq_cst);
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  auto inbox = inbox_.access();
+  auto arrived = [&] {
+    return !inbox->events.empty() || inbox->gone || settled_.load(std::memory_order_acquire) != settled_told_;
+  };
+  inbox->waiting = true;
+  if (timeout_ms < 0) arrived_.wait(inbox.lock(), arrived);
+  else arrived_.wait_for(inbox.lock(), std::chrono::milliseconds(timeout_ms), arrived);
+  inbox->waiting = false;
+  if (!inbox->events.empty()) return WaitResult::ready;
+  if (inbox->gone) return WaitResult::gone;
+  return arrived() ? WaitResult::ready : WaitResult::timed_out;
+}
+
+// ── engine thread ──
+
+void Port::settle(uint32_t messages) {
+  settled_.fetch_add(messages, std::memory_order_release);
+  settled_now_ = true;
+}
+
+void Port::note_socket_closed() {
+  if (open_sockets_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+  must_ring_ = true;
+  Event* event = make_event(0);
+  if (event == nullptr) return;  // the bell alone makes the thread look
+  event->kind = EventKind::sockets_gone;
+  tell(event);
+}
+
+void Port::tell_engine_gone() {
+  gone_event_->kind = EventKind::engine_gone;
+  tell(gone_event_);
+  gone_event_ = nullptr;
+  must_ring_ = true;
+}
+
+void Port::publish() {
+  bool wake = must_ring_;
+  if (settled_now_) {
+    settled_now_ = false;
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+    if (credits_wanted_.load(std::memory_order_relaxed) && credits_wanted_.exchange(false)) wake = true;
+  }
+  if (outgoing_.empty() && !wake) return;
+  must_ring_ = false;
+  {
+    auto inbox = inbox_.access();
+    if (inbox->closed) {
+      while (Event* event = outgoing_.take()) free_event(event);
+      return;
+    }
+    if (!outgoing_.empty() && outgoing_.back()->kind == EventKind::engine_gone) inbox->gone = true;
+    if (inbox->parked) {
+      uint64_t slept_ns = engine_.shared().kernel.clock->now_ns() - inbox->parked_at_ns;
+      inbox->woken_soon = slept_ns < engine_.shared().options.spin_ns();
+    }
+    inbox->events.append(outgoing_);
+    arrived_some_.store(true, std::memory_order_release);
+    if (inbox->waiting) arrived_.notify_one();
+    wake = wake || inbox->parked;
+    inbox->parked = false;
+    if (wake) ringing_.store(true, std::memory_order_relaxed);
+  }
+  if (!wake) return;
+  count(engine_.shared().counters.doorbells);
+  if (doorbell_ != nullptr) doorbell_->ring();
+  ringing_.store(false, std::memory_order_release);
+}
+
+void Port::close_inbox() {
+  inbox_.access()->closed = true;
+  // Ringing neither waits nor calls back, so this is over in a moment.
+  while (ringing_.load(std::memory_order_acquire)) std::this_thread::yield();
+}
+
+}  // namespace tofu

@@ -1,0 +1,170 @@
+// port.h: one application thread's connection to an engine: what it posts goes in, what is meant for it comes out.
+// Layer: core. Knows frames as bytes; knows neither Node nor sockets beyond the one write that may spare a thread switch.
+// Thread: "application" methods belong to the thread that attached; "engine" methods to the engine's.
+// Owner: the application thread until detach(); after it the engine's thread, which ends it when nothing refers to it.
+// Invariant: a posted frame is settled exactly once: as sent, as dropped, or when its thread takes it back.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+
+#include "base/byte_queue.h"
+#include "base/fifo.h"
+#include "base/guarded.h"
+#include "base/list.h"
+#include "core/event.h"
+
+namespace tofu {
+
+class Engine;
+struct Shared;
+
+/** Wakes an application thread that sleeps in its own event loop. */
+class Doorbell {
+ public:
+  virtual ~Doorbell() = default;
+  /** Any thread. Must not wait, and must be harmless when the thread is gone. */
+  virtual void ring() = 0;
+};
+
+/** Consecutive frames of one channel in one piece of memory. The layout is part of the contract with JavaScript. */
+struct Run {
+  uint32_t channel;
+  uint32_t generation;
+  uint32_t bytes;
+  uint32_t frames;
+  /** The group whose reserve gets the credits back, or 0. */
+  uint32_t tag;
+  /** The group that posts. */
+  uint32_t group;
+};
+
+enum class Command : uint32_t { close_group = 1, end_ack = 2, forget = 3, consumed = 4, destroy_engine = 5 };
+
+/** What a drain writes, in words. The layout is part of the contract with JavaScript. */
+struct Record {
+  uint32_t kind;
+  uint32_t group;
+  uint32_t channel;
+  uint32_t generation;
+  uint32_t at;
+  uint32_t length;
+  uint32_t a;
+  uint32_t b;
+};
+
+struct DrainResult {
+  uint32_t records = 0;
+  size_t used = 0;     // slab offset behind what was written
+  bool more = false;   // events are left
+  size_t needed = 0;   // bytes of the next event, when the slab had no room for it
+};
+
+enum class WaitResult : uint8_t { ready, timed_out, gone };
+
+class Port : public ListNode {
+ public:
+  // ── application thread ──
+  /** A new group of this port; 0: the engine is closing, or no memory. */
+  uint32_t open_group();
+  /** A number for a Hello or Welcome of `group`; 0: none left, or the group is gone. */
+  uint32_t open_channel(uint32_t group, bool listener, uint32_t* generation);
+  /** Posts the runs, which lie one behind the other in `bytes`. false: no memory, nothing was taken. */
+  bool flush(const uint8_t* bytes, const Run* runs, size_t count);
+  /** A frame for another thread's group. false: no memory. */
+  bool update(uint32_t group, const uint8_t* frame, size_t length);
+  bool command(Command kind, uint32_t a, uint32_t b, uint32_t c);
+  /** Total of settled messages that had no tag; wraps. */
+  uint32_t settled() const { return settled_told_ = settled_.load(std::memory_order_acquire); }
+  /** Copies events into slab[at, capacity) and describes them. */
+  DrainResult drain(uint8_t* slab, size_t at, size_t capacity, Record* records, size_t max_records);
+  /** The application has taken that many received messages since the last call. */
+  void note_delivered(uint32_t frames, uint32_t bytes);
+  /** true: the doorbell will ring once; false: there is something to drain already. */
+  bool park();
+  void unpark();
+  /** Whether parked threads were woken so soon lately that looking for a moment longer would have spared the sleep. */
+  bool wants_spin() const { return spin_credit_ > 0; }
+  /** A parked thread looks for a moment longer: true: there is something to drain, and it is not parked any more. */
+  bool spin();
+  /** The doorbell rings once when more is settled than what this returns. */
+  uint32_t want_credits();
+  /** Blocks; negative: without limit. */
+  WaitResult wait(int64_t timeout_ms);
+  /** Channels and listeners of this port's groups that have a socket or are about to. */
+  uint32_t open_sockets() const { return open_sockets_.load(std::memory_order_acquire); }
+  Engine& engine() const { return engine_; }
+
+  // ── engine thread ──
+  /** Adds to what publish() will hand over. */
+  void tell(Event* event) { outgoing_.push(event); }
+  /** Hands everything over and wakes the thread if it sleeps. */
+  void publish();
+  void settle(uint32_t messages);
+  ByteQueue& queue() { return queue_; }
+  void socket_opened() { open_sockets_.fetch_add(1, std::memory_order_acq_rel); }
+  /** When it was the last one the thread is told: it may be all that keeps its process alive. */
+  void note_socket_closed();
+  /** The next publish() rings although nobody waits. */
+  void must_ring() { must_ring_ = true; }
+  void tell_engine_gone();
+  /** Its thread is done with it. */
+  bool wants_detach() const { return detach_requested_.load(std::memory_order_acquire); }
+  bool is_owner() const;
+
+  Port(Engine& engine, Doorbell* doorbell) : engine_(engine), doorbell_(doorbell) {}
+  ~Port();
+
+  /** Blocks of this port that wait somewhere; the engine's thread counts them. */
+  uint32_t blocks = 0;
+
+ private:
+  friend class Engine;
+  struct Inbox {
+    Fifo<Event> events;
+    bool parked = false;
+    uint64_t parked_at_ns = 0;
+    bool woken_soon = false;
+    bool waiting = false;
+    bool closed = false;
+    bool gone = false;  // engine_gone was among what was handed over
+  };
+  /** What an inline send has done with a run. */
+  struct Sent {
+    uint32_t offset = 0;  // whole frames that are out, in bytes
+    uint32_t frames = 0;
+    uint32_t of_next = 0;  // bytes of the next frame that are out
+  };
+  bool prepare();
+  uint32_t take_number();
+  bool may_send_inline(const Run* runs, size_t count) const;
+  Sent send_inline(const uint8_t* bytes, const Run& run);
+  void write_run(const uint8_t* bytes, const Run& run, const Sent& sent);
+  /** No doorbell any more, and events are dropped. */
+  void close_inbox();
+
+  Engine& engine_;
+  Doorbell* const doorbell_;
+  ByteQueue queue_;
+  std::atomic<uint32_t> settled_{0};
+  std::atomic<bool> credits_wanted_{false};
+  std::atomic<uint32_t> open_sockets_{0};
+  Guarded<Inbox> inbox_;
+  /** The inbox has events: for who only looks. */
+  std::atomic<bool> arrived_some_{false};
+  std::condition_variable arrived_;
+  Fifo<Event> draining_;  // application thread: taken from the inbox, not yet copied
+  bool gone_drained_ = false;
+  uint32_t spin_credit_ = 0;
+  mutable uint32_t settled_told_ = 0;
+  std::atomic<bool> ringing_{false};
+  std::atomic<bool> detach_requested_{false};
+  Fifo<Event> outgoing_;  // engine thread
+  Event* gone_event_ = nullptr;
+  bool settled_now_ = false;
+  bool must_ring_ = false;
+};
+
+}  // namespace tofu

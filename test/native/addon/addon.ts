@@ -1,0 +1,88 @@
+// addon.ts: the built addon as the tests of this folder use it: bare, without the half of the engine in lib/.
+// Knows the binding only. Invariant: a frame made here is whole.
+import { loadBinding } from '../../../lib/native-engine/binding';
+
+const loaded = loadBinding();
+if ('reason' in loaded) throw new Error(`there is no addon to test: ${loaded.reason}`);
+
+/** Where it is. */
+export const addonFile = loaded.path;
+/** Untyped: its answers to wrong arguments are tested too. */
+export const addon = loaded.binding as Record<string, any>;
+
+export const options = {
+  connectTimeoutMs: 5_000,
+  handshakeTimeoutMs: 5_000,
+  closeTimeoutMs: 5_000,
+  keepAliveMs: 60_000,
+  udsMode: 0o600,
+  maxChannels: 100,
+  poller: 'best',
+  spinUs: -1,
+};
+
+export interface FrameFields {
+  channel?: number;
+  opCode?: number;
+  id?: number;
+  headers?: string;
+  body?: string;
+}
+
+/** A frame as it goes over the wire. */
+export function frame({ channel = 0, opCode = 0, id = 1, headers = '', body = '' }: FrameFields): Uint8Array {
+  const bytes = Buffer.alloc(16 + headers.length + body.length);
+  bytes.writeUInt16BE(channel, 0);
+  bytes[2] = opCode;
+  bytes.writeUInt32BE(id, 8);
+  bytes.writeUInt16BE(headers.length, 12);
+  bytes.writeUInt16BE(body.length, 14);
+  bytes.write(headers + body, 16, 'latin1');
+  return new Uint8Array(bytes);
+}
+
+export interface RecordSeen {
+  kind: string;
+  group: number;
+  channel: number;
+  generation: number;
+  a: number;
+  bytes: Buffer;
+}
+
+const kindNames = new Map(Object.entries(addon.tables.recordKinds as Record<string, number>).map(([k, v]) => [v, k]));
+const slab = new Uint8Array(1 << 18);
+const records = new Uint32Array(8 + 8 * 64);
+
+/** One drain. */
+export function drain(port: number): RecordSeen[] {
+  const count = addon.drain(port, slab, 0, records) as number;
+  const seen: RecordSeen[] = [];
+  for (let index = 0; index < count; index++) {
+    const [kind, group, channel, generation, at, length, a] = records.subarray(8 + 8 * index, 16 + 8 * index);
+    const bytes = Buffer.from(slab.slice(at, at + length));
+    seen.push({ kind: kindNames.get(kind) ?? String(kind), group, channel, generation, a, bytes });
+  }
+  return seen;
+}
+
+/** Blocks until a record of that kind comes; gives all that came up to it. */
+export function drainUntil(port: number, kind: string, timeoutMs = 5_000): RecordSeen[] {
+  const end = performance.now() + timeoutMs;
+  const seen: RecordSeen[] = [];
+  for (;;) {
+    seen.push(...drain(port));
+    if (seen.some((record) => record.kind === kind)) return seen;
+    if (performance.now() > end) {
+      throw new Error(`waited ${timeoutMs} ms in vain for: ${kind}; seen: ${seen.map((each) => each.kind).join()}`);
+    }
+    addon.waitSync(port, end - performance.now());
+  }
+}
+
+/** Stops the engine and detaches its owner. */
+export function destroy(port: number): void {
+  addon.command(port, addon.tables.commands.destroyEngine, 0, 0, 0);
+  drainUntil(port, 'engineGone');
+  addon.detach(port);
+}

@@ -1,0 +1,752 @@
+// engine_test.cc: whole engines over the real kernel: dialogs, ends, groups, threads that come and go. The conformance suite
+// says all of this again from JavaScript; here it runs without Node, under the sanitizers.
+#include "core/engine.h"
+
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <algorithm>
+#include <atomic>
+#include <memory>
+#include <thread>
+
+#include "core/core_support.h"
+
+namespace tofu {
+namespace {
+
+using test::App;
+using test::bytes_of;
+using test::ChannelId;
+using test::Listening;
+using test::make_frame;
+using test::Taken;
+
+enum class Transport { uds, tcp };
+
+class EngineTest : public testing::TestWithParam<std::tuple<Transport, PollerKind>> {
+ protected:
+  std::string address() {
+    if (std::get<0>(GetParam()) == Transport::tcp) return "tcp|127.0.0.1|0";
+    return "uds|" + folder_.file("s" + std::to_string(next_path_++));
+  }
+  EngineOptions options() const {
+    EngineOptions given;
+    given.poller = std::get<1>(GetParam());
+    return given;
+  }
+  bool tcp() const { return std::get<0>(GetParam()) == Transport::tcp; }
+
+  test::Balance balance_;
+  test::TempFolder folder_;
+  int next_path_ = 0;
+};
+
+/** A listener and one channel, seen from both ends; both in one engine, in two groups. */
+struct Pair {
+  explicit Pair(App* app, const std::string& address) {
+    server_group = app->open_group();
+    client_group = app->open_group();
+    listening = test::listen_and_wait(app, server_group, address);
+    client = app->connect(client_group, listening.address, 77);
+    server = app->next_accepted(server_group);
+    EXPECT_EQ(app->view(server).opened_id, 77u);
+    Taken hello = app->next(server, "the Hello");
+    EXPECT_EQ(hello.op_code(), OpCode::hello_request);
+    EXPECT_EQ(hello.header(kConnectTo), listening.address);
+    EXPECT_TRUE(app->wait_balanced());
+  }
+  uint32_t server_group = 0;
+  uint32_t client_group = 0;
+  Listening listening;
+  ChannelId client;
+  ChannelId server;
+};
+
+/** Waits for the last word and returns what came with the tail or as mail. */
+std::vector<Taken> rest_of(App* app, ChannelId channel) {
+  EXPECT_TRUE(app->wait_last(channel));
+  std::vector<Taken> rest;
+  for (Taken& one : app->view(channel).taken) rest.push_back(std::move(one));
+  app->view(channel).taken.clear();
+  return rest;
+}
+
+// ── dialogs ──
+
+TEST_P(EngineTest, HoldsAWholeDialog) {
+  App app(options());
+  Pair pair(&app, address());
+  app.post(pair.server, OpCode::hello_response, 77, "welcome");
+  EXPECT_EQ(app.next(pair.client, "the answer").body(), "welcome");
+  for (uint64_t id = 1; id <= 100; id++) app.post(pair.client, OpCode::request, id, std::to_string(id));
+  for (uint64_t id = 1; id <= 100; id++) {
+    Taken request = app.next(pair.server, "a request");
+    ASSERT_EQ(request.id(), id);
+    ASSERT_EQ(request.body(), std::to_string(id));
+    ASSERT_FALSE(request.from_engine());
+    app.post(pair.server, OpCode::response, id, request.body() + "!");
+  }
+  for (uint64_t id = 1; id <= 100; id++) ASSERT_EQ(app.next(pair.client, "a response").body(), std::to_string(id) + "!");
+  app.post(pair.client, OpCode::bye_request, 500);
+  EXPECT_EQ(app.next(pair.server, "the ByeRequest").op_code(), OpCode::bye_request);
+  app.post(pair.server, OpCode::bye_response, 500);
+  EXPECT_EQ(app.next(pair.client, "the ByeResponse").op_code(), OpCode::bye_response);
+  EXPECT_TRUE(rest_of(&app, pair.client).empty());
+  EXPECT_TRUE(rest_of(&app, pair.server).empty());
+  EXPECT_TRUE(app.wait_balanced());
+  EXPECT_EQ(app.returned(), 1u) << "the WelcomeResponse only";
+  EXPECT_EQ(app.counters().channels.load(), 0u);
+  EXPECT_EQ(app.counters().listeners.load(), 1u);
+}
+
+TEST_P(EngineTest, EndsOnBothSidesWhenByesCross) {
+  App app(options());
+  Pair pair(&app, address());
+  app.post(pair.client, OpCode::signal, 1, "before");
+  app.post(pair.client, OpCode::bye_request, 2);
+  app.post(pair.server, OpCode::bye_request, 3);
+  EXPECT_EQ(app.next(pair.server, "what was sent before").body(), "before");
+  EXPECT_EQ(app.next(pair.server, "the client's Bye").op_code(), OpCode::bye_request);
+  EXPECT_EQ(app.next(pair.client, "the server's Bye").op_code(), OpCode::bye_request);
+  EXPECT_TRUE(rest_of(&app, pair.client).empty());
+  EXPECT_TRUE(rest_of(&app, pair.server).empty());
+  EXPECT_TRUE(app.wait_balanced());
+}
+
+TEST_P(EngineTest, SendsWhatWasPostedWhileConnecting) {
+  App app(options());
+  uint32_t group = app.open_group();
+  Listening listening = test::listen_and_wait(&app, group, address());
+  uint32_t clients = app.open_group();
+  ChannelId client = app.connect(clients, listening.address);
+  for (uint64_t id = 1; id <= 20; id++) app.post(client, OpCode::signal, id);
+  app.post(client, OpCode::bye_request, 21);
+  ChannelId server = app.next_accepted(group);
+  EXPECT_EQ(app.next(server, "the Hello").op_code(), OpCode::hello_request);
+  for (uint64_t id = 1; id <= 20; id++) ASSERT_EQ(app.next(server, "a signal").id(), id);
+  EXPECT_EQ(app.next(server, "the Bye").op_code(), OpCode::bye_request);
+  app.post(server, OpCode::bye_response, 21);
+  EXPECT_TRUE(app.wait_last(client) && app.wait_last(server));
+  EXPECT_TRUE(app.wait_balanced());
+}
+
+TEST_P(EngineTest, CarriesFramesOfEverySize) {
+  App app(options());
+  Pair pair(&app, address());
+  uint64_t id = 1;
+  std::vector<std::string> sent;
+  for (size_t size : {0u, 1u, 4095u, 16'000u, 65'535u}) {
+    for (size_t headers : {0u, 30'000u, 65'000u}) {
+      HeaderFields fields;
+      fields.flags = static_cast<uint8_t>(OpCode::signal);
+      fields.id = id++;
+      std::string block = headers == 0 ? "" : "name:" + std::string(headers - 7, 'h') + "\r\n";
+      sent.push_back(make_frame(fields, block, std::string(size, 'b')));
+      app.post(pair.client, sent.back());
+    }
+  }
+  for (const std::string& frame : sent) {
+    Taken taken = app.next(pair.server, "a frame");
+    // Without the channel number, which is the receiver's.
+    ASSERT_TRUE(taken.frame.substr(2) == frame.substr(2)) << taken.id();
+  }
+  EXPECT_TRUE(app.wait_balanced());
+}
+
+// ── inline sends: the gate ──
+
+TEST_P(EngineTest, SendsInlineWhileTheChannelIsIdle) {
+  App app(options());
+  Pair pair(&app, address());
+  // The engine may still be busy with the last record: until then runs are queued. From then on each is sent by this thread.
+  uint64_t before = app.counters().inlineSends.load();
+  uint64_t id = 1;
+  ASSERT_TRUE(app.poll_for("the first inline send", [&] {
+    app.post(pair.client, OpCode::signal, id++);
+    return app.counters().inlineSends.load() > before;
+  }));
+  uint64_t queued = app.counters().queuedRuns.load();
+  for (int i = 0; i < 200; i++) {
+    before = app.counters().inlineSends.load();
+    app.post(pair.client, OpCode::signal, id++);
+    EXPECT_EQ(app.counters().inlineSends.load(), before + 1);
+    uint64_t last = id - 1;
+    bool arrived = false;
+    app.on_taken = [&](ChannelId, const Taken& taken) { return arrived = arrived || taken.id() == last, false; };
+    ASSERT_TRUE(app.wait_for("the signal", [&] { return arrived && app.outstanding() == 0; }));
+    // consumed commands go through the queue: once they are done the next post may be inline again.
+    ASSERT_TRUE(app.wait_taken());
+  }
+  EXPECT_EQ(app.counters().queuedRuns.load(), queued);
+  for (uint64_t i = 1; i < id; i++) ASSERT_EQ(app.next(pair.server, "a signal").id(), i);
+}
+
+TEST_P(EngineTest, NeverSendsControlFramesInline) {
+  App app(options());
+  Pair pair(&app, address());
+  ASSERT_TRUE(app.wait_taken());
+  uint64_t before = app.counters().inlineSends.load();
+  app.post(pair.client, OpCode::bye_request, 5);
+  EXPECT_EQ(app.counters().inlineSends.load(), before);
+  EXPECT_EQ(app.next(pair.server, "the Bye").op_code(), OpCode::bye_request);
+}
+
+TEST_P(EngineTest, FinishesAFrameThatAnInlineSendCut) {
+  App app(options());
+  Pair pair(&app, address());
+  app.view(pair.server).hold_reading = true;
+  std::string frame;
+  // 40,000 bytes in one frame: a full socket takes a part of one.
+  uint64_t id = 1;
+  uint64_t queued = app.counters().queuedRuns.load();
+  ASSERT_TRUE(app.poll_for("a full socket behind inline sends", [&] {
+    if (!app.port()->queue().all_consumed()) return false;
+    for (int i = 0; i < 50 && app.counters().queuedRuns.load() == queued; i++) {
+      app.post(pair.client, make_frame(OpCode::signal, id, std::string(40'000, static_cast<char>('a' + id % 26))));
+      id++;
+    }
+    bool full = app.counters().queuedRuns.load() > queued && app.outstanding() > 0;
+    queued = app.counters().queuedRuns.load();
+    return full;
+  }));
+  for (int i = 0; i < 10; i++, id++) app.post(pair.client, make_frame(OpCode::signal, id, std::string(40'000, static_cast<char>('a' + id % 26))));
+  app.view(pair.server).hold_reading = false;
+  app.command(Command::consumed, pair.server.number, pair.server.generation, static_cast<uint32_t>(app.view(pair.server).unread));
+  for (uint64_t i = 1; i < id; i++) {
+    Taken taken = app.next(pair.server, "a signal");
+    ASSERT_EQ(taken.id(), i);
+    ASSERT_TRUE(taken.body() == std::string(40'000, static_cast<char>('a' + i % 26)));
+  }
+  EXPECT_TRUE(app.wait_balanced());
+  EXPECT_GT(app.counters().inlineSends.load(), 0u);
+}
+
+/** Several threads post into one channel whose peer reads slowly: cut frames of one must never mix with another's. */
+TEST_P(EngineTest, KeepsFramesWholeWhenThreadsPostIntoAFullChannel) {
+  App app(options());
+  Pair pair(&app, address());
+  constexpr uint64_t kThreads = 3;
+  constexpr uint64_t kEach = 400;
+  std::vector<std::thread> threads;
+  std::atomic<uint64_t> inline_seen{0};
+  for (uint64_t t = 0; t < kThreads; t++) {
+    threads.emplace_back([&, t] {
+      App other(app.engine().number());
+      for (uint64_t i = 1; i <= kEach; i++) {
+        std::string body((i * 7919 + t * 131) % 30'000, static_cast<char>('A' + t));
+        other.post(pair.client, make_frame(OpCode::signal, (t + 1) << 32 | i, body), pair.client_group);
+        if (i % 16 != 0) continue;
+        ASSERT_TRUE(other.wait_for("room", [&] { return other.outstanding() < 8; }));
+      }
+      ASSERT_TRUE(other.wait_balanced());
+      inline_seen = app.counters().inlineSends.load();
+    });
+  }
+  uint64_t next[kThreads] = {1, 1, 1};
+  for (uint64_t n = 0; n < kThreads * kEach; n++) {
+    Taken taken = app.next(pair.server, "a signal");
+    uint64_t t = (taken.id() >> 32) - 1;
+    ASSERT_LT(t, kThreads);
+    uint64_t i = taken.id() & 0xffffffff;
+    ASSERT_EQ(i, next[t]++);
+    ASSERT_TRUE(taken.body() == std::string((i * 7919 + t * 131) % 30'000, static_cast<char>('A' + t)));
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_GT(inline_seen.load(), 0u);
+}
+
+/** A Bye of one thread behind a frame of another that the socket has cut: both go out, the frame first. */
+TEST_P(EngineTest, SendsAByeBehindAnotherThreadsCutFrame) {
+  for (int round = 0; round < 30; round++) {
+    App app(options());
+    Pair pair(&app, address());
+    App other(app.engine().number());
+    ASSERT_TRUE(app.wait_taken());
+    app.view(pair.server).hold_reading = true;
+    std::string frame = make_frame(OpCode::signal, 9, std::string(50'000, 'x'));
+    for (int i = 0; i < 30; i++) other.post(pair.client, frame, pair.client_group);
+    app.post(pair.client, OpCode::bye_request, 10);
+    app.view(pair.server).hold_reading = false;
+    app.pump();
+    app.command(Command::consumed, pair.server.number, pair.server.generation, static_cast<uint32_t>(app.view(pair.server).unread));
+    Taken taken = app.next(pair.server, "a frame or the Bye");
+    uint64_t arrived = 0;
+    for (; taken.op_code() == OpCode::signal; taken = app.next(pair.server, "a frame or the Bye")) arrived++;
+    ASSERT_EQ(taken.op_code(), OpCode::bye_request);
+    app.post(pair.server, OpCode::bye_response, 10);
+    ASSERT_TRUE(app.wait_last(pair.client) && app.wait_last(pair.server));
+    ASSERT_TRUE(other.wait_balanced());
+    ASSERT_TRUE(app.wait_balanced());
+    // Those of the other thread that crossed the Bye came back, to the owner of the group.
+    uint64_t back = 0;
+    for (const Taken& one : app.view(pair.client).taken) back += one.from_engine() ? 1 : 0;
+    ASSERT_EQ(arrived + back, 30u);
+  }
+}
+
+// ── ends ──
+
+TEST_P(EngineTest, ReturnsWhatIsUnsentWhenAborted) {
+  App app(options());
+  Pair pair(&app, address());
+  app.view(pair.server).hold_reading = true;
+  // More than any socket holds.
+  constexpr uint64_t kFrames = 600;
+  for (uint64_t id = 1; id <= kFrames; id++) app.post(pair.client, make_frame(OpCode::signal, id, std::string(50'000, 'x')));
+  app.post(pair.client, OpCode::bye_signal, 999);
+  std::vector<Taken> rest = rest_of(&app, pair.client);
+  ASSERT_FALSE(rest.empty());
+  uint64_t first = rest.front().id();
+  for (size_t i = 0; i < rest.size(); i++) {
+    EXPECT_EQ(rest[i].kind, EventKind::tail);
+    EXPECT_EQ(rest[i].id(), first + i);
+    EXPECT_EQ(rest[i].status(), Status::channel_closed);
+    EXPECT_EQ(rest[i].body().size(), 50'000u);
+    EXPECT_TRUE(rest[i].from_engine());
+  }
+  EXPECT_EQ(rest.back().id(), kFrames);
+  EXPECT_TRUE(app.wait_balanced());
+  app.command(Command::consumed, pair.server.number, pair.server.generation, static_cast<uint32_t>(app.view(pair.server).unread));
+  app.view(pair.server).hold_reading = false;
+  for (const Taken& one : rest_of(&app, pair.server)) EXPECT_LT(one.id(), first);
+}
+
+TEST_P(EngineTest, ReturnsPostsBetweenTheEndAndItsAcknowledgement) {
+  App app(options());
+  Pair pair(&app, address());
+  app.view(pair.client).hold_ack = true;
+  app.post(pair.server, OpCode::bye_signal, 1);
+  ASSERT_TRUE(app.wait_for("the end", [&] { return app.view(pair.client).ended; }));
+  app.post(pair.client, OpCode::signal, 5);
+  app.post(pair.client, OpCode::bye_request, 6);
+  app.post(pair.client, OpCode::bye_signal, 7);
+  app.acknowledge_end(pair.client);
+  std::vector<Taken> rest = rest_of(&app, pair.client);
+  ASSERT_EQ(rest.size(), 2u);
+  EXPECT_EQ(rest[0].id(), 5u);
+  EXPECT_EQ(rest[1].id(), 6u);
+  EXPECT_EQ(rest[0].status(), Status::peer_disconnected);
+  // Behind the last word: as mail.
+  app.post(pair.client, OpCode::signal, 8);
+  EXPECT_EQ(app.next(pair.client, "the straggler").kind, EventKind::mail);
+  app.forget(pair.client);
+  app.post(pair.client, OpCode::signal, 9);
+  Taken late = app.next(pair.client, "the late straggler");
+  EXPECT_EQ(late.kind, EventKind::mail);
+  EXPECT_EQ(late.status(), Status::channel_closed);
+  EXPECT_TRUE(app.wait_balanced());
+}
+
+TEST_P(EngineTest, AcknowledgesTwiceAndForgetsTwiceWithoutHarm) {
+  App app(options());
+  Pair pair(&app, address());
+  app.post(pair.client, OpCode::bye_signal, 1);
+  app.acknowledge_end(pair.client);
+  app.acknowledge_end(pair.client);
+  ASSERT_TRUE(app.wait_last(pair.client));
+  app.forget(pair.client);
+  app.forget(pair.client);
+  app.command(Command::consumed, pair.client.number, pair.client.generation, 1000);
+  app.acknowledge_end(pair.client);
+  ASSERT_TRUE(app.wait_last(pair.server));
+  Pair again(&app, address());
+  EXPECT_FALSE(again.client == pair.client);
+}
+
+TEST_P(EngineTest, DeliversWhatArrivedBeforeThePeerWasGone) {
+  App app(options());
+  Pair pair(&app, address());
+  for (uint64_t id = 1; id <= 30; id++) app.post(pair.client, OpCode::signal, id);
+  ASSERT_TRUE(app.wait_balanced());
+  for (uint64_t id = 1; id <= 30; id++) ASSERT_EQ(app.next(pair.server, "a signal").id(), id);
+  app.close_group(pair.client_group);
+  EXPECT_TRUE(rest_of(&app, pair.server).empty());
+  EXPECT_EQ(app.view(pair.server).late, Status::peer_disconnected);
+  ASSERT_TRUE(app.wait_for("groupGone", [&] { return app.groups_gone.count(pair.client_group) == 1; }));
+}
+
+// ── connecting and listening ──
+
+TEST_P(EngineTest, ReturnsTheHelloWhenRefused) {
+  App app(options());
+  uint32_t group = app.open_group();
+  Listening listening = test::listen_and_wait(&app, group, address());
+  app.post(listening.channel, OpCode::bye_signal, 9);
+  EXPECT_TRUE(rest_of(&app, listening.channel).empty());
+  ChannelId client = app.connect(group, listening.address, 42);
+  app.post(client, OpCode::signal, 43);
+  std::vector<Taken> rest = rest_of(&app, client);
+  ASSERT_EQ(rest.size(), 2u);
+  EXPECT_EQ(rest[0].op_code(), OpCode::hello_response);
+  EXPECT_EQ(rest[0].id(), 42u);
+  EXPECT_EQ(rest[0].header(kConnectTo), listening.address);
+  EXPECT_EQ(rest[0].status(), tcp() ? Status::connect_failed : Status::uds_path_not_found);
+  EXPECT_EQ(rest[1].op_code(), OpCode::signal);
+  EXPECT_EQ(rest[1].status(), rest[0].status());
+  EXPECT_TRUE(app.wait_balanced());
+  EXPECT_EQ(app.port()->open_sockets(), 0u);
+}
+
+TEST_P(EngineTest, RefusesAddressesThatAreNone) {
+  App app(options());
+  uint32_t group = app.open_group();
+  for (const char* bad : {"", "udp|1|2", "tcp|127.0.0.1", "tcp|127.0.0.1|0", "tcp|127.0.0.1|99999", "uds|"}) {
+    std::vector<Taken> rest = rest_of(&app, app.connect(group, bad));
+    ASSERT_EQ(rest.size(), 1u);
+    EXPECT_EQ(rest[0].op_code(), OpCode::hello_response);
+    EXPECT_EQ(rest[0].status(), Status::invalid_address) << bad;
+    if (std::string(bad) == "tcp|127.0.0.1|0") continue;  // fine for a listener
+    rest = rest_of(&app, app.listen(group, bad));
+    ASSERT_EQ(rest.size(), 1u);
+    EXPECT_EQ(rest[0].op_code(), OpCode::welcome_response);
+    EXPECT_EQ(rest[0].status(), Status::invalid_address) << bad;
+  }
+  EXPECT_TRUE(app.wait_balanced());
+}
+
+TEST_P(EngineTest, RefusesAnAddressThatIsTaken) {
+  App app(options());
+  uint32_t group = app.open_group();
+  Listening listening = test::listen_and_wait(&app, group, address());
+  std::vector<Taken> rest = rest_of(&app, app.listen(group, listening.address, 7));
+  ASSERT_EQ(rest.size(), 1u);
+  EXPECT_EQ(rest[0].op_code(), OpCode::welcome_response);
+  EXPECT_EQ(rest[0].status(), Status::listen_failed);
+  EXPECT_EQ(rest[0].id(), 7u);
+  EXPECT_TRUE(app.wait_balanced());
+}
+
+TEST_P(EngineTest, LetsAcceptedChannelsLiveWithoutTheListener) {
+  App app(options());
+  Pair pair(&app, address());
+  app.post(pair.listening.channel, OpCode::bye_signal, 9);
+  ASSERT_TRUE(app.wait_last(pair.listening.channel));
+  app.post(pair.client, OpCode::signal, 5);
+  EXPECT_EQ(app.next(pair.server, "the signal").id(), 5u);
+}
+
+TEST_P(EngineTest, ListensAtTheBoundOfChannels) {
+  EngineOptions given = options();
+  given.max_channels = 5;
+  App app(given);
+  uint32_t group = app.open_group();
+  uint32_t clients = app.open_group();
+  Listening listening = test::listen_and_wait(&app, group, address());
+  // One listener, and two pairs: five.
+  ChannelId first = app.connect(clients, listening.address, 1);
+  ChannelId first_far = app.next_accepted(group);
+  ChannelId second = app.connect(clients, listening.address, 2);
+  ChannelId second_far = app.next_accepted(group);
+  EXPECT_EQ(app.open(clients, false).number, 0u);
+  App other(options());
+  uint32_t outside = other.open_group();
+  ChannelId waiting = other.connect(outside, listening.address, 3);
+  ASSERT_TRUE(other.wait_balanced());
+  // It waits in the backlog until a number is free.
+  app.post(first, OpCode::bye_signal, 9);
+  ASSERT_TRUE(app.wait_last(first) && app.wait_last(first_far));
+  ChannelId third = app.next_accepted(group);
+  EXPECT_EQ(app.view(third).opened_id, 3u);
+  EXPECT_FALSE(other.view(waiting).ended);
+  static_cast<void>(second);
+  static_cast<void>(second_far);
+}
+
+TEST_P(EngineTest, TellsAViolationAndHarmsNoOther) {
+  App app(options());
+  Pair pair(&app, address());
+  Pair good(&app, address());
+  // A second Hello, and a message without an id: neither may a peer send. The core takes what it is given.
+  app.post(pair.client, make_frame(OpCode::signal, 0, "no id"));
+  EXPECT_TRUE(rest_of(&app, pair.server).empty());
+  EXPECT_EQ(app.violations, 1);
+  EXPECT_EQ(app.counters().protocolViolations.load(), 1u);
+  ASSERT_TRUE(app.wait_last(pair.client));
+  app.post(good.client, OpCode::signal, 5);
+  EXPECT_EQ(app.next(good.server, "the other channel's signal").id(), 5u);
+}
+
+TEST_P(EngineTest, ForgetsSilentConnectionsUnseen) {
+  EngineOptions given = options();
+  given.handshake_timeout_ms = 50;
+  App app(given);
+  uint32_t group = app.open_group();
+  Listening listening = test::listen_and_wait(&app, group, "uds|" + folder_.file("silent"));
+  SocketAddress address;
+  std::string path = listening.address.substr(4);
+  ASSERT_TRUE(uds_address(path.data(), path.size(), &address));
+  test::Fd silent;
+  ASSERT_EQ(system_sockets().connect(address, silent.out()), OsError::none);
+  test::await(silent.get(), POLLIN, "the end of a silent connection");
+  char byte;
+  EXPECT_EQ(test::read_into(silent.get(), &byte, 1).bytes, 0u);
+  ASSERT_TRUE(app.poll_for("no channel left", [&] { return app.counters().channels.load() == 0; }));
+  EXPECT_EQ(app.views().size(), 1u) << "only the listener is known";
+}
+
+// ── groups ──
+
+TEST_P(EngineTest, ClosesAGroupWithTraffic) {
+  App app(options());
+  Pair pair(&app, address());
+  app.view(pair.server).hold_reading = true;
+  for (uint64_t id = 1; id <= 100; id++) app.post(pair.client, make_frame(OpCode::signal, id, std::string(40'000, 'x')));
+  app.close_group(pair.client_group);
+  // Posted behind it: settled, and nothing comes back.
+  for (uint64_t id = 101; id <= 110; id++) app.post(pair.client, OpCode::signal, id);
+  ASSERT_TRUE(app.wait_for("groupGone", [&] { return app.groups_gone.count(pair.client_group) == 1; }));
+  ASSERT_TRUE(app.wait_balanced());
+  EXPECT_EQ(app.returned(), 1u);
+  EXPECT_TRUE(app.view(pair.client).taken.empty());
+  EXPECT_FALSE(app.view(pair.client).ended) << "silently for itself";
+  app.close_group(pair.client_group);
+  app.command(Command::consumed, pair.server.number, pair.server.generation, static_cast<uint32_t>(app.view(pair.server).unread));
+  app.view(pair.server).hold_reading = false;
+  ASSERT_TRUE(app.wait_last(pair.server));
+}
+
+TEST_P(EngineTest, FreesAddressesWithTheGroup) {
+  App app(options());
+  std::string where = address();
+  for (int round = 0; round < 5; round++) {
+    uint32_t group = app.open_group();
+    Listening listening = test::listen_and_wait(&app, group, where);
+    where = listening.address;
+    app.close_group(group);
+    ASSERT_TRUE(app.wait_for("groupGone", [&] { return app.groups_gone.count(group) == 1; }));
+  }
+  EXPECT_EQ(app.counters().groups.load(), 0u);
+  EXPECT_EQ(app.port()->open_sockets(), 0u);
+}
+
+TEST_P(EngineTest, ClosesAGroupWhileItConnects) {
+  App app(options());
+  uint32_t group = app.open_group();
+  Listening listening = test::listen_and_wait(&app, group, address());
+  for (int round = 0; round < 50; round++) {
+    uint32_t clients = app.open_group();
+    ChannelId client = app.connect(clients, listening.address);
+    app.post(client, OpCode::signal, 1);
+    app.close_group(clients);
+    ASSERT_TRUE(app.wait_for("groupGone", [&] { return app.groups_gone.count(clients) == 1; }));
+  }
+  ASSERT_TRUE(app.wait_balanced());
+}
+
+// ── engines and threads ──
+
+TEST_P(EngineTest, IsDestroyedWithTraffic) {
+  for (int round = 0; round < 10; round++) {
+    App app(options());
+    Pair pair(&app, address());
+    for (uint64_t id = 1; id <= 50; id++) {
+      app.post(pair.client, make_frame(OpCode::signal, id, std::string(30'000, 'x')));
+      app.post(pair.server, make_frame(OpCode::signal, id, std::string(30'000, 'x')));
+    }
+    if (round % 2 == 0) app.command(Command::destroy_engine);
+    if (round % 4 == 0) {
+      ASSERT_TRUE(app.wait_for("engineGone", [&] { return app.engine_gone; }));
+      EXPECT_EQ(app.groups_gone.size(), 2u);
+    }
+  }
+}
+
+TEST_P(EngineTest, TellsAttachedThreadsThatItIsGone) {
+  auto app = std::make_unique<App>(options());
+  Pair pair(app.get(), address());
+  App other(app->engine().number());
+  uint32_t group = other.open_group();
+  ChannelId client = other.connect(group, pair.listening.address);
+  other.post(client, OpCode::signal, 1);
+  uint64_t number = app->engine().number();
+  app.reset();
+  ASSERT_TRUE(other.wait_for("engineGone", [&] { return other.engine_gone; }));
+  EXPECT_EQ(other.groups_gone.count(group), 1u);
+  EXPECT_EQ(App(number).port(), nullptr) << "nobody attaches any more";
+  EXPECT_EQ(other.port()->open_group(), 0u);
+}
+
+TEST_P(EngineTest, ClosesTheGroupsOfAThreadThatLeaves) {
+  App app(options());
+  Pair pair(&app, address());
+  ChannelId far;
+  {
+    App other(app.engine().number());
+    uint32_t group = other.open_group();
+    ChannelId client = other.connect(group, pair.listening.address, 4);
+    far = app.next_accepted(pair.server_group);
+    // What it posts into another's channel stays its own until it is settled, also when it is gone.
+    app.view(pair.server).hold_reading = true;
+    for (uint64_t id = 1; id <= 40; id++) {
+      other.post(pair.client, make_frame(OpCode::signal, id, std::string(50'000, 'x')), pair.client_group);
+    }
+    static_cast<void>(client);
+  }
+  ASSERT_TRUE(app.wait_last(far));
+  app.pump();
+  app.view(pair.server).hold_reading = false;
+  app.command(Command::consumed, pair.server.number, pair.server.generation, static_cast<uint32_t>(app.view(pair.server).unread));
+  for (uint64_t id = 1; id <= 40; id++) ASSERT_EQ(app.next(pair.server, "a signal of the thread that left").id(), id);
+  EXPECT_EQ(app.counters().groups.load(), 2u);
+}
+
+TEST_P(EngineTest, LetsThreadsComeAndGoAtAnyTime) {
+  App app(options());
+  Pair pair(&app, address());
+  constexpr int kThreads = 3;
+  constexpr int kRounds = 40;
+  std::atomic<int> running{kThreads};
+  std::vector<std::thread> threads;
+  for (int t = 0; t < kThreads; t++) {
+    threads.emplace_back([&, t] {
+      for (int round = 0; round < kRounds; round++) {
+        App other(app.engine().number());
+        ASSERT_NE(other.port(), nullptr);
+        uint32_t group = other.open_group();
+        ChannelId client = other.connect(group, pair.listening.address, static_cast<uint64_t>(round + 1));
+        other.post(pair.client, OpCode::signal, static_cast<uint64_t>(t + 1));
+        // Every third leaves at once, the others when the channel is there.
+        bool balanced = round % 3 == 0 || other.wait_balanced();
+        ASSERT_TRUE(balanced);
+        static_cast<void>(client);
+      }
+      running--;
+      std::string frame = make_frame(OpCode::signal, 1000);
+      App last(app.engine().number());
+      ASSERT_TRUE(last.port()->update(pair.client_group, bytes_of(frame), frame.size()));
+    });
+  }
+  ASSERT_TRUE(app.wait_for("the threads", [&] { return app.mail.size() == kThreads; }));
+  for (std::thread& thread : threads) thread.join();
+  ASSERT_TRUE(app.wait_for("the end of their channels", [&] {
+    for (auto& [id, view] : app.views()) {
+      if (view.opened && !(id == pair.server) && !view.last) return false;
+    }
+    return true;
+  }));
+  uint64_t signals = app.view(pair.server).taken.size();
+  ASSERT_TRUE(app.wait_for("their signals", [&] {
+    signals = app.view(pair.server).taken.size();
+    return signals == static_cast<uint64_t>(kThreads * kRounds);
+  }));
+}
+
+TEST_P(EngineTest, CarriesMessagesBetweenEngines) {
+  App near(options());
+  App far(options());
+  uint32_t group = far.open_group();
+  Listening listening = test::listen_and_wait(&far, group, address());
+  uint32_t clients = near.open_group();
+  ChannelId client = near.connect(clients, listening.address, 3);
+  ChannelId server = far.next_accepted(group);
+  EXPECT_EQ(far.next(server, "the Hello").id(), 3u);
+  near.post(client, OpCode::request, 8, "question");
+  EXPECT_EQ(far.next(server, "the request").body(), "question");
+  far.post(server, OpCode::response, 8, "answer");
+  EXPECT_EQ(near.next(client, "the response").body(), "answer");
+  near.detach();
+  ASSERT_TRUE(far.wait_last(server));
+}
+
+TEST_P(EngineTest, PassesAChannelOpenedByAnotherThreadToItsOwner) {
+  App app(options());
+  Pair pair(&app, address());
+  App other(app.engine().number());
+  ChannelId channel = other.connect(pair.client_group, pair.listening.address, 1234);
+  ChannelId seen = app.next_accepted(pair.client_group);
+  EXPECT_TRUE(seen == channel);
+  EXPECT_EQ(app.view(seen).opened_id, 1234u);
+  ChannelId server = app.next_accepted(pair.server_group);
+  EXPECT_EQ(app.next(server, "its Hello").id(), 1234u);
+  app.post(server, OpCode::hello_response, 1234, "hi");
+  EXPECT_EQ(app.next(channel, "the answer").body(), "hi");
+  ASSERT_TRUE(other.wait_balanced());
+}
+
+/** While the application thread does not look, the engine goes on: accepts, reads up to its bounds, sends what was posted. */
+TEST_P(EngineTest, WorksWhileItsThreadIsBusy) {
+  App busy(options());
+  App near(options());
+  uint32_t group = busy.open_group();
+  Listening listening = test::listen_and_wait(&busy, group, address());
+  uint32_t clients = near.open_group();
+  std::vector<ChannelId> channels;
+  for (uint64_t i = 1; i <= 20; i++) {
+    channels.push_back(near.connect(clients, listening.address, i));
+    near.post(channels.back(), OpCode::signal, 100 + i);
+  }
+  // Nobody takes anything at `busy`: all is accepted and read all the same.
+  ASSERT_TRUE(near.wait_balanced());
+  ASSERT_TRUE(near.poll_for("20 accepted channels that were read", [&] {
+    return busy.counters().channels.load() == 20 && busy.counters().readCalls.load() >= 20;
+  }));
+  EXPECT_EQ(busy.counters().messagesIn.load(), 0u) << "what is handed over counts";
+  for (int i = 0; i < 20; i++) {
+    ChannelId accepted = busy.next_accepted(group);
+    EXPECT_EQ(busy.next(accepted, "the Hello").op_code(), OpCode::hello_request);
+    EXPECT_EQ(busy.next(accepted, "the signal").id(), 100 + busy.view(accepted).opened_id);
+  }
+}
+
+std::string name_of(const testing::TestParamInfo<std::tuple<Transport, PollerKind>>& info) {
+  std::string name = std::get<0>(info.param) == Transport::tcp ? "tcp" : "uds";
+  return name + (std::get<1>(info.param) == PollerKind::poll ? "OverPoll" : "OverBest");
+}
+INSTANTIATE_TEST_SUITE_P(Kernel, EngineTest,
+                         testing::Combine(testing::Values(Transport::uds, Transport::tcp),
+                                          testing::Values(PollerKind::best, PollerKind::poll)),
+                         name_of);
+
+/** A socket file nobody listens on any more is replaced; a Hello to it is refused. */
+TEST(EngineOnPaths, TakesOverAStaleSocket) {
+  test::Balance balance;
+  test::TempFolder folder;
+  std::string path = folder.file("stale");
+  {
+    test::Fd dead(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    sockaddr_un name{};
+    name.sun_family = AF_UNIX;
+    std::memcpy(name.sun_path, path.data(), path.size());
+    ASSERT_EQ(bind(dead.get(), reinterpret_cast<sockaddr*>(&name), sizeof name), 0);
+  }
+  App app;
+  uint32_t group = app.open_group();
+  std::vector<Taken> rest = rest_of(&app, app.connect(group, "uds|" + path));
+  ASSERT_EQ(rest.size(), 1u);
+  EXPECT_EQ(rest[0].status(), Status::connect_failed);
+  test::listen_and_wait(&app, group, "uds|" + path);
+  ChannelId client = app.connect(group, "uds|" + path);
+  EXPECT_NE(app.next_accepted(group).number, 0u);
+  static_cast<void>(client);
+}
+
+TEST(EngineOnNames, ResolvesOffTheLoopAndIsDestroyedMeanwhile) {
+  for (int round = 0; round < 5; round++) {
+    App app;
+    uint32_t group = app.open_group();
+    ChannelId client = app.connect(group, "tcp|localhost|1");
+    if (round % 2 == 0) continue;
+    std::vector<Taken> rest = rest_of(&app, client);
+    ASSERT_EQ(rest.size(), 1u);
+    EXPECT_EQ(rest[0].op_code(), OpCode::hello_response);
+  }
+}
+
+TEST(EngineIds, NeverGivesAMessageIdTwice) {
+  std::vector<std::pair<uint64_t, uint32_t>> blocks(40);
+  std::vector<std::thread> threads;
+  for (size_t t = 0; t < 4; t++) {
+    threads.emplace_back([&, t] {
+      for (size_t i = 0; i < 10; i++) blocks[t * 10 + i].second = take_message_ids(&blocks[t * 10 + i].first);
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  std::sort(blocks.begin(), blocks.end());
+  EXPECT_GE(blocks[0].first, 1u);
+  for (size_t i = 1; i < blocks.size(); i++) EXPECT_LE(blocks[i - 1].first + blocks[i - 1].second, blocks[i].first);
+}
+
+}  // namespace
+}  // namespace tofu

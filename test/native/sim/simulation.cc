@@ -1,0 +1,300 @@
+// simulation.cc: builds a world from a seed, lets it run, and ends it.
+#include "sim/simulation.h"
+
+#include <algorithm>
+
+#include "core/reactor.h"
+#include "core/shared.h"
+#include "sim/event_probe.h"
+
+namespace tofu {
+namespace sim {
+
+namespace {
+
+constexpr int kEngines = 2;
+/** Most bodies are small; the greatest ones fill every buffer there is. */
+constexpr size_t kMostBody[] = {100, 300, 300, 6'000, 6'000, 65'536};
+constexpr size_t kMostThreads = 6;
+/** Rounds in which something still moves until it counts as hanging. Small sockets and great messages need many. */
+constexpr int kMostRounds = 200'000;
+/** Turns without any movement but time, longer than all deadlines together. */
+constexpr int kMostIdleRounds = 400;
+
+struct Machine {
+  Engine* engine = nullptr;
+  SimPoller* poller = nullptr;
+  std::unique_ptr<SimSockets> sockets;
+  uint32_t max_channels = 0;
+  bool running = true;
+};
+
+class Simulation {
+ public:
+  Simulation(uint64_t seed, bool trace)
+      : world_(seed, trace), kernel_(world_), resolver_(world_), ledger_(world_, kernel_), raw_(world_, ledger_, kernel_) {
+    kernel_.wire = &ledger_;
+  }
+  Outcome run();
+
+ private:
+  void choose_faults();
+  void build();
+  void start_engine(int number);
+  void attach_thread(int engine);
+  void live();
+  void disturb();
+  void turn(int number, int wait_ms);
+  void sleep(int number);
+  void come_to_rest();
+  void finish_engine(int number);
+  std::string hanging() const;
+
+  World world_;
+  SimKernel kernel_;
+  SimResolver resolver_;
+  Ledger ledger_;
+  RawPeer raw_;
+  Machine machines_[kEngines];
+  std::vector<std::unique_ptr<Application>> applications_;
+  bool balanced_[kEngines] = {true, true};
+};
+
+/** Each kind of fault is absent, rare or frequent; every fourth world is ideal but for what any kernel does. */
+void Simulation::choose_faults() {
+  Random& random = world_.random;
+  auto some = [&random](unsigned often) { return random.chance(400) ? 0 : static_cast<unsigned>(random.below(often)); };
+  Faults& faults = world_.faults;
+  faults.short_io = some(900);
+  faults.again = some(300);
+  faults.no_buffers = some(100);
+  faults.late = some(600);
+  faults.spurious = some(100);
+  world_.focused = random.chance(300);
+  world_.ideal = random.chance(250);
+  if (world_.ideal) return;
+  faults.reset = some(30);
+  faults.accept = some(200);
+  faults.connect = some(200);
+  faults.listen = some(200);
+  faults.watch = random.chance(700) ? 0 : static_cast<unsigned>(random.below(30));
+  faults.jump = some(10);
+  faults.no_memory = random.chance(700) ? 0 : static_cast<unsigned>(random.below(60));
+  faults.resolver = some(300);
+}
+
+void Simulation::build() {
+  for (int i = 0; i < kEngines; i++) {
+    start_engine(i);
+    for (size_t threads = world_.random.between(1, 2); threads > 0; threads--) attach_thread(i);
+  }
+  if (!world_.random.chance(200)) raw_.listen();
+}
+
+void Simulation::attach_thread(int engine) {
+  int number = static_cast<int>(applications_.size());
+  applications_.push_back(std::make_unique<Application>(world_, ledger_, kernel_, engine, number));
+  applications_.back()->attach(machines_[engine].engine);
+  applications_.back()->max_body = kMostBody[world_.random.below(std::size(kMostBody))];
+}
+
+void Simulation::start_engine(int number) {
+  Machine& machine = machines_[number];
+  machine.poller = new SimPoller(world_, kernel_, number);
+  machine.sockets = std::make_unique<SimSockets>(kernel_, number);
+  EngineOptions options;
+  options.connect_timeout_ms = static_cast<uint32_t>(world_.random.between(50, 10'000));
+  options.handshake_timeout_ms = static_cast<uint32_t>(world_.random.between(50, 10'000));
+  // In an ideal world no deadline passes while somebody still does something.
+  options.close_timeout_ms = world_.ideal ? 60'000 : static_cast<uint32_t>(world_.random.between(50, 5'000));
+  options.spin_us = world_.random.chance(800) ? 0 : -1;
+  machine.max_channels = world_.random.chance(300) ? static_cast<uint32_t>(world_.random.between(3, 12)) : 1'000;
+  options.max_channels = machine.max_channels;
+  Kernel kernel;
+  kernel.poller = machine.poller;
+  kernel.sockets = machine.sockets.get();
+  kernel.resolver = &resolver_;
+  kernel.clock = &world_;
+  machine.engine = Engine::create_for_test(options, kernel);
+  machine.poller->while_asleep = [this, number] { sleep(number); };
+}
+
+// ── life ──
+
+void Simulation::turn(int number, int wait_ms) {
+  Machine& machine = machines_[number];
+  if (!machine.running) return;
+  machine.engine->reactor().turn(wait_ms);
+  if (machine.engine->shared().stop.load()) finish_engine(number);
+}
+
+/** What happens while an engine's thread sleeps; if it concerns that engine, it must be woken. */
+void Simulation::sleep(int number) {
+  auto has_posted = [this, number] {
+    return std::any_of(applications_.begin(), applications_.end(), [number](const auto& application) {
+      return application->engine_number() == number && application->has_posted();
+    });
+  };
+  machines_[number].poller->take_woken();
+  bool before = has_posted();
+  for (size_t left = world_.random.below(4); left > 0; left--) disturb();
+  if (!before && has_posted() && !machines_[number].poller->take_woken()) {
+    world_.fail("engine %d sleeps and is not woken for what is posted", number);
+  }
+}
+
+/** Anything but an engine's turn. */
+void Simulation::disturb() {
+  size_t choice = world_.random.below(100);
+  if (choice < 55) applications_[world_.random.below(applications_.size())]->act(applications_);
+  else if (choice < 75) kernel_.step();
+  else if (choice < 78) resolver_.step();
+  else if (choice < 95) raw_.act();
+  else world_.advance_ms(world_.random.below(4));
+  if (world_.random.chance(world_.faults.jump)) world_.advance_ms(world_.random.below(20'000));
+}
+
+void Simulation::live() {
+  size_t steps = world_.random.between(200, 2'500);
+  bool destroys = !world_.ideal && world_.random.chance(100);
+  for (size_t step = 0; step < steps && !world_.failed(); step++) {
+    if (world_.random.chance(350)) {
+      turn(static_cast<int>(world_.random.below(kEngines)), world_.random.chance(500) ? 0 : -1);
+    } else {
+      disturb();
+    }
+    int late = static_cast<int>(world_.random.below(kEngines));
+    if (world_.random.chance(1) && applications_.size() < kMostThreads && machines_[late].running) attach_thread(late);
+    if (destroys && step == steps / 2) {
+      Application* application = applications_[world_.random.below(applications_.size())].get();
+      int number = application->engine_number();
+      // A thread that is not the engine's owner leaves alone, an owner takes everything with it.
+      if (!application->attached()) continue;
+      application->expect_end();
+      if (!application->is_owner()) {
+        application->detach();
+        continue;
+      }
+      for (auto& each : applications_) {
+        if (each->engine_number() == number) each->expect_end();
+      }
+      balanced_[number] = false;
+      application->destroy_engine();
+    }
+  }
+}
+
+// ── the end ──
+
+/** Everything is taken, answered and closed. When only time can help, it passes as the engines ask for. */
+void Simulation::come_to_rest() {
+  world_.faults = Faults();
+  for (Machine& machine : machines_) machine.poller->while_asleep = nullptr;
+  int idle = 0;
+  for (int round = 0; round < kMostRounds && idle < kMostIdleRounds && !world_.failed(); round++) {
+    uint64_t before = world_.activity;
+    for (int i = 0; i < kEngines; i++) turn(i, -1);
+    for (auto& application : applications_) application->settle_down();
+    kernel_.step();
+    resolver_.step();
+    bool at_rest = raw_.settle_down() && !kernel_.has_work() && !resolver_.has_work();
+    for (auto& application : applications_) at_rest = at_rest && application->is_settled();
+    for (int i = 0; i < kEngines; i++) at_rest = at_rest && kernel_.open_descriptors(i) == 0;
+    if (world_.activity != before || kernel_.has_work() || resolver_.has_work()) {
+      idle = 0;
+      continue;
+    }
+    if (at_rest) return;
+    idle++;
+    int wait_ms = -1;
+    for (int i = 0; i < kEngines; i++) {
+      int asked = machines_[i].running ? machines_[i].poller->asked_ms() : -1;
+      if (asked >= 0 && (wait_ms < 0 || asked < wait_ms)) wait_ms = asked;
+    }
+    if (wait_ms < 0) break;
+    world_.advance_ms(static_cast<uint64_t>(wait_ms) + 1);
+  }
+  if (!world_.failed()) world_.fail("does not come to rest:%s", hanging().c_str());
+}
+
+std::string Simulation::hanging() const {
+  std::string text;
+  for (int i = 0; i < kEngines; i++) {
+    int open = kernel_.open_descriptors(i);
+    if (open > 0) text += " engine " + std::to_string(i) + " has " + std::to_string(open) + " descriptors;";
+  }
+  for (auto& application : applications_) {
+    std::string some = application->unsettled();
+    if (!some.empty()) text += " engine " + std::to_string(application->engine_number()) + some + ";";
+  }
+  return text;
+}
+
+/** What the engine's thread does when it is told to stop. */
+void Simulation::finish_engine(int number) {
+  Machine& machine = machines_[number];
+  machine.running = false;
+  machine.poller->while_asleep = nullptr;
+  for (auto& application : applications_) {
+    if (application->engine_number() == number && application->attached()) application->expect_end();
+  }
+  machine.engine->reactor().shut_down();
+  for (auto& application : applications_) {
+    if (application->engine_number() == number && application->attached()) application->drain_all();
+  }
+}
+
+Outcome Simulation::run() {
+  choose_faults();
+  build();
+  fail_events(&world_);
+  live();
+  come_to_rest();
+  if (!world_.failed()) {
+    ledger_.check_outcomes();
+    for (int i = 0; i < kEngines; i++) {
+      Machine& machine = machines_[i];
+      const Counters& counters = machine.engine->counters();
+      if (counters.channels != 0 || counters.listeners != 0) {
+        world_.fail("engine %d counts %llu channels and %llu listeners at the end", i,
+                    static_cast<unsigned long long>(counters.channels), static_cast<unsigned long long>(counters.listeners));
+      }
+      if (!machine.running) continue;
+      for (auto& application : applications_) {
+        if (application->engine_number() != i || !application->attached()) continue;
+        application->check_end(balanced_[i]);
+        if (machine.max_channels > 12) continue;
+        uint32_t numbers = application->exhaust_numbers();
+        if (numbers != machine.max_channels) world_.fail("engine %d has %u of %u numbers left", i, numbers, machine.max_channels);
+        break;
+      }
+    }
+  }
+  for (auto& application : applications_) {
+    if (application->attached() && world_.random.chance(500)) application->close_groups();
+  }
+  for (int i = 0; i < kEngines; i++) {
+    if (machines_[i].running) finish_engine(i);
+  }
+  for (auto& application : applications_) {
+    if (application->attached() && !application->gone()) world_.fail("a thread did not hear of its engine's end");
+    if (application->attached()) application->detach();
+  }
+  fail_events(nullptr);
+  for (int i = 0; i < kEngines; i++) {
+    if (machines_[i].engine->counters().groups != 0) world_.fail("engine %d counts groups at the end", i);
+    if (kernel_.open_descriptors(i) != 0) world_.fail("engine %d leaves descriptors open", i);
+  }
+  bool late = world_.random.chance(500);
+  if (!late) resolver_.finish();
+  for (Machine& machine : machines_) Engine::destroy_for_test(machine.engine);
+  if (late) resolver_.finish();
+  return {world_.failure(), world_.random.next() ^ world_.activity << 40 ^ world_.now_ns()};
+}
+
+}  // namespace
+
+Outcome simulate(uint64_t seed, bool trace) { return Simulation(seed, trace).run(); }
+
+}  // namespace sim
+}  // namespace tofu

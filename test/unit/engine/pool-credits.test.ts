@@ -1,0 +1,89 @@
+// Credits that come back later than the memory: what was posted to an engine with a thread of its own.
+import type { Reader } from '../../../lib/engine/frame';
+import { Pool } from '../../../lib/engine/pool';
+import { encodeFrame } from '../../../lib/protocol/header';
+
+function readerOf(group: number): Reader & { told: number } {
+  return {
+    group,
+    reserveLent: false,
+    told: 0,
+    onCredit() {
+      this.told++;
+    },
+  };
+}
+
+describe('a released message', () => {
+  it('gives its memory back at once, and its credit when it is settled', () => {
+    const pool = new Pool(0, 1);
+    const frame = pool.take()!;
+    pool.release(frame);
+    expect(pool.take()).toBeNull();
+    pool.settle(1);
+    expect(pool.take()).toBe(frame);
+  });
+
+  it('counts in poolFree until then', () => {
+    const pool = new Pool(4, 4);
+    for (let i = 0; i < 3; i++) pool.release(pool.take()!);
+    expect(pool.free).toBe(1);
+    pool.settle(3);
+    expect([pool.free, pool.total]).toEqual([4, 4]);
+  });
+
+  it('past the bound does not stay in the total', () => {
+    const pool = new Pool(0, 2);
+    for (let i = 0; i < 5; i++) pool.release(pool.takeAlways());
+    expect(pool.total).toBe(5);
+    pool.settle(5);
+    expect([pool.free, pool.total]).toEqual([2, 2]);
+  });
+
+  it('serves those who wait, first come, first served, as many as are settled', () => {
+    const pool = new Pool(0, 2);
+    pool.release(pool.take()!);
+    pool.release(pool.take()!);
+    const served: number[] = [];
+    for (const n of [1, 2, 3]) pool.wait({ grant: () => served.push(n) });
+    pool.settle(2);
+    expect(served).toEqual([1, 2]);
+  });
+
+  it('read by means of a reserve gives the reserve back to its reader', () => {
+    const pool = new Pool(0, 1);
+    const reader = readerOf(1);
+    const other = readerOf(2);
+    pool.take();
+    expect([pool.takeForReading(other), pool.takeForReading(reader)]).toEqual([true, true]);
+    expect(pool.takeForReading(reader)).toBe(false);
+    pool.settleFor(reader, 1);
+    expect([reader.reserveLent, other.reserveLent]).toEqual([false, true]);
+    expect(reader.told).toBe(1);
+  });
+});
+
+test('who begins to wait is noticed', () => {
+  const pool = new Pool(0, 1);
+  let wanted = 0;
+  pool.onWanted = () => wanted++;
+  expect(pool.wanted).toBe(false);
+  pool.take();
+  pool.wait({ grant: () => undefined });
+  pool.starve(readerOf(1));
+  expect([pool.wanted, wanted]).toEqual([true, 2]);
+});
+
+test('a view of shared memory tells when it is given back, once, and its object is used again', () => {
+  const pool = new Pool(0, 1);
+  const bytes = encodeFrame({ messageId: 7n }, undefined, Buffer.from('body'));
+  let dropped = 0;
+  const shared = { drop: () => void dropped++ };
+  const frame = pool.view(bytes, 0, shared);
+  pool.count(frame);
+  pool.give(frame);
+  pool.give(frame);
+  expect(dropped).toBe(1);
+  expect(pool.view(bytes, 0, shared)).toBe(frame);
+  expect([frame.counted, frame.reader, frame.countsUntilTaken]).toEqual([false, null, false]);
+});
