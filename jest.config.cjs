@@ -4,7 +4,7 @@ const os = require('node:os');
 
 /** @type {import('jest').Config} */
 module.exports = {
-  reporters: ['default', '<rootDir>/test/conformance/support/reporter.cjs'],
+  reporters: ['default', '<rootDir>/test/conformance/support/reporter.cjs', '<rootDir>/scripts/count-reporter.cjs'],
   testEnvironment: 'node',
   roots: ['<rootDir>/test'],
   testMatch: ['**/*.test.ts'],

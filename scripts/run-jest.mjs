@@ -29,10 +29,13 @@ export async function runJest({ jestArguments = [], environment = {} } = {}) {
 }
 
 async function runIn(scratch, jestArguments, env) {
-  const resultsFile = path.join(scratch, 'jest.json');
+  const resultsFile = path.join(scratch, 'counts.json');
   const cli = path.join('node_modules', 'jest', 'bin', 'jest.js');
-  const args = [cli, '--ci', '--json', '--outputFile', resultsFile, ...jestArguments];
-  const child = spawn(process.execPath, args, { cwd: root, env, stdio: ['ignore', 'inherit', 'inherit'] });
+  const child = spawn(process.execPath, [cli, '--ci', ...jestArguments], {
+    cwd: root,
+    env: { ...env, TOFU_AMPE_COUNTS: resultsFile },
+    stdio: ['ignore', 'inherit', 'inherit'],
+  });
   let lingered = false;
   let deadline;
   const watch = setInterval(() => {
@@ -54,9 +57,9 @@ function countJest(resultsFile, code) {
     console.error(`jest ended (${code}) without results`);
     return { passed: 0, failed: 1 };
   }
-  const results = JSON.parse(readFileSync(resultsFile, 'utf8'));
-  const passed = results.numPassedTests;
-  let failed = results.numFailedTests + results.numRuntimeErrorTestSuites;
+  const counts = JSON.parse(readFileSync(resultsFile, 'utf8'));
+  const { passed } = counts;
+  let { failed } = counts;
   if (passed + failed === 0) {
     console.error('jest ran no test');
     failed += 1;

@@ -31,7 +31,7 @@ const NEED_NATIVE = ['/test/native/', '/test/unit/native-engine/', '/test/packag
 /** Without a compiler: no test of the addon, and the suites that run on several engines run on the one in TypeScript. */
 const WITHOUT_NATIVE = {
   names: ['build', 'jest'],
-  jestArguments: ['--testPathIgnorePatterns', ...NEED_NATIVE],
+  jestArguments: NEED_NATIVE.map((place) => `--testPathIgnorePatterns=${place}`),
   environment: { TOFU_AMPE_ENGINES: 'fallback,fallback-stream', TOFU_AMPE_BACKEND: 'fallback' },
 };
 
@@ -56,7 +56,7 @@ async function runNative() {
 function parseArguments(args) {
   if (args[0] === '--js') {
     Object.assign(process.env, { ...WITHOUT_NATIVE.environment, ...process.env });
-    return { names: WITHOUT_NATIVE.names, jestArguments: [...WITHOUT_NATIVE.jestArguments, ...args.slice(1)] };
+    return { names: WITHOUT_NATIVE.names, jestArguments: [...args.slice(1), ...WITHOUT_NATIVE.jestArguments] };
   }
   if (args[0] !== '--only') return { names: Object.keys(steps), jestArguments: args };
   const names = (args[1] ?? '').split(',');

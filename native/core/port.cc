@@ -22,8 +22,6 @@ namespace {
 /** Runs a flush may have and still be sent by its own thread: more are bulk, which the engine's thread sends alongside. */
 constexpr size_t kInlineRuns = 16;
 constexpr uint32_t kInlineBytes = 64 * 1024;
-/** Spins in vain before a thread goes to sleep at once again. */
-constexpr uint32_t kMostSpinCredit = 4;
 /** How often a thread that needs a channel number lets the engine's thread run first, to take back what it gave. */
 constexpr int kNumberWaits = 20'000;
 
@@ -296,7 +294,7 @@ bool Port::park() {
   if (!draining_.empty()) return false;
   auto inbox = inbox_.access();
   if (!inbox->events.empty()) return false;
-  if (inbox->woken_soon && spin_credit_ < kMostSpinCredit) spin_credit_++;
+  if (inbox->woken_soon) spinner_.note_short_sleep();
   inbox->woken_soon = false;
   inbox->parked = true;
   inbox->parked_at_ns = engine_.shared().kernel.clock->now_ns();
@@ -311,16 +309,12 @@ bool Port::spin() {
     inbox->parked = false;
   }
   count(shared.counters.spins);
-  uint64_t end = shared.kernel.clock->now_ns() + shared.options.spin_ns();
-  do {
-    if (arrived_some_.load(std::memory_order_acquire)) {
-      count(shared.counters.spinHits);
-      if (spin_credit_ < kMostSpinCredit) spin_credit_++;
-      return true;
-    }
-    std::this_thread::yield();
-  } while (shared.kernel.clock->now_ns() < end);
-  if (spin_credit_ > 0) spin_credit_--;
+  bool found = spinner_.look(*shared.kernel.clock, shared.options.spin_ns(),
+                             [this] { return arrived_some_.load(std::memory_order_acquire); });
+  if (found) {
+    count(shared.counters.spinHits);
+    return true;
+  }
   auto inbox = inbox_.access();
   inbox->parked = inbox->events.empty();
   return !inbox->parked;

@@ -15,6 +15,7 @@
 #include "base/guarded.h"
 #include "base/list.h"
 #include "core/event.h"
+#include "core/spinner.h"
 
 namespace tofu {
 
@@ -86,7 +87,7 @@ class Port : public ListNode {
   bool park();
   void unpark();
   /** Whether parked threads were woken so soon lately that looking for a moment longer would have spared the sleep. */
-  bool wants_spin() const { return spin_credit_ > 0; }
+  bool wants_spin() const { return spinner_.worth_it(); }
   /** A parked thread looks for a moment longer: true: there is something to drain, and it is not parked any more. */
   bool spin();
   /** The doorbell rings once when more is settled than what this returns. */
@@ -157,7 +158,7 @@ class Port : public ListNode {
   std::condition_variable arrived_;
   Fifo<Event> draining_;  // application thread: taken from the inbox, not yet copied
   bool gone_drained_ = false;
-  uint32_t spin_credit_ = 0;
+  Spinner spinner_;
   mutable uint32_t settled_told_ = 0;
   std::atomic<bool> ringing_{false};
   std::atomic<bool> detach_requested_{false};

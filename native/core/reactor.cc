@@ -3,8 +3,6 @@
 // behind it.
 #include "core/reactor.h"
 
-#include <sched.h>
-
 #include <cstdlib>
 #include <cstring>
 #include <new>
@@ -25,8 +23,6 @@ namespace {
 constexpr size_t kReadBytes = 64 * 1024;
 /** Until what lacked memory or buffers is tried again. */
 constexpr int kRetryMs = 10;
-/** Spins in vain before the thread sleeps at once again. */
-constexpr uint32_t kMostSpinCredit = 8;
 constexpr uint64_t kNsPerMs = 1'000'000;
 
 }  // namespace
@@ -98,20 +94,12 @@ bool Reactor::has_posted_work() {
 
 /** Looks for work for a moment instead of sleeping, as long as that has been worth it lately. true: there is some. */
 bool Reactor::spin() {
-  if (options().spin_ns() == 0 || spin_credit_ == 0) return false;
-  Clock& clock = *shared_.kernel.clock;
-  uint64_t end = clock.now_ns() + options().spin_ns();
+  if (!spinner_.worth_it()) return false;
   count(shared_.counters.spins);
-  do {
-    sched_yield();
-    if ((has_posted_work() && !memory_short_) || poll(0) > 0) {
-      count(shared_.counters.spinHits);
-      if (spin_credit_ < kMostSpinCredit) spin_credit_++;
-      return true;
-    }
-  } while (clock.now_ns() < end);
-  spin_credit_--;
-  return false;
+  bool found = spinner_.look(*shared_.kernel.clock, options().spin_ns(),
+                             [this] { return (has_posted_work() && !memory_short_) || poll(0) > 0; });
+  if (found) count(shared_.counters.spinHits);
+  return found;
 }
 
 int Reactor::poll(int timeout_ms) {
@@ -131,7 +119,7 @@ int Reactor::poll(int timeout_ms) {
   uint64_t now = shared_.kernel.clock->now_ns();
   now_ms_ = now / kNsPerMs;
   // Woken soon: looking a little longer would have spared the sleep.
-  if (before != 0 && now - before < options().spin_ns() && spin_credit_ < kMostSpinCredit) spin_credit_++;
+  if (before != 0 && now - before < options().spin_ns()) spinner_.note_short_sleep();
   // What was posted by now comes before what peers do next.
   if (ready > 0) drain_ports();
   for (int i = 0; i < ready; i++) handle(events_[i]);

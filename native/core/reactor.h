@@ -9,6 +9,7 @@
 #include "base/list.h"
 #include "core/channel.h"
 #include "core/shared.h"
+#include "core/spinner.h"
 #include "core/timer_wheel.h"
 
 namespace tofu {
@@ -111,7 +112,7 @@ class Reactor {
   bool credits_due_ = false;
   bool early_ = false;         // a post was met before the Hello of its channel
   bool memory_short_ = false;  // a record could not be taken: it is tried again soon
-  uint32_t spin_credit_ = 0;
+  Spinner spinner_;
   PollEvent events_[kEventsPerPoll];
 };
 

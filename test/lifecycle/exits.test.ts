@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { backends, inTurn, killAll, runChild, runProgram, type Backend } from './child';
 
 // A cell is many processes; each has its own shorter deadline, whose text is better than jest's.
-jest.setTimeout(120_000);
+jest.setTimeout(240_000);
 
 /** The fallback engine adds nothing to a process that ends but what node:net has. */
 const ROUNDS: Record<Backend, number> = { native: 50, fallback: 6 };

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { backends, killAll, runProgram, type Backend } from './child';
 
 // Each wait has its own shorter deadline, whose text is better than jest's.
-jest.setTimeout(120_000);
+jest.setTimeout(240_000);
 
 afterEach(killAll);
 
@@ -30,7 +30,7 @@ describe.each(backends)('on the %s engine', (backend) => {
   const cells = situations[backend].flatMap((situation) => ends.map((end) => [situation, end] as const));
 
   test.each(cells)(`%s; the end is: %s (${ROUNDS[backend]} workers)`, async (situation, end) => {
-    const ended = await runProgram(PROGRAM, [situation, end, String(ROUNDS[backend])], { backend, deadlineMs: 100_000 })
+    const ended = await runProgram(PROGRAM, [situation, end, String(ROUNDS[backend])], { backend, deadlineMs: 200_000 })
       .ended;
     expect(ended).toEqual({ code: 0, signal: null, stdout: 'all ended\n', stderr: '' });
   });

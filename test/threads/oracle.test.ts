@@ -4,7 +4,7 @@
 import { join } from 'node:path';
 import { backends, killAll, runProgram, describeNative } from '../lifecycle/child';
 
-jest.setTimeout(120_000);
+jest.setTimeout(240_000);
 afterEach(killAll);
 
 /** Of each of the four threads: some five seconds. */
@@ -14,7 +14,7 @@ describeNative('', (backend) => {
   test('every message of four threads arrives or comes back, once and in order', async () => {
     const child = runProgram(join(__dirname, 'oracle.cjs'), [String(POSTS), process.env.TEST_SEED ?? '0'], {
       backend,
-      deadlineMs: 100_000,
+      deadlineMs: 200_000,
     });
     const { code, signal, stdout, stderr } = await child.ended;
     expect({ code, signal, stderr }).toEqual({ code: 0, signal: null, stderr: '' });

@@ -45,7 +45,8 @@ bool add(ByteQueue* queue, uint32_t size, uint32_t number) {
   return true;
 }
 
-/** Takes all that is visible; the records must be `*next` and those behind it. Returns false at the first that is not. */
+/** Takes all that is visible; the records must be `*next` and those behind it. Returns false at the first that is not.
+ */
 bool take_all(ByteQueue* queue, uint32_t* next) {
   size_t length = 0;
   while (uint8_t* bytes = queue->peek(&length)) {
@@ -146,7 +147,8 @@ TEST(ByteQueue, TakesRecordsGreaterThanASegment) {
   ByteQueue queue;
   uint32_t next = 0;
   uint32_t number = 0;
-  for (uint32_t size : {16u, 131'072u, 131'073u, 16u, 1'000'000u, 24u, 5'000'000u, 131'071u}) ASSERT_TRUE(add(&queue, size, number++));
+  for (uint32_t size : {16u, 131'072u, 131'073u, 16u, 1'000'000u, 24u, 5'000'000u, 131'071u})
+    ASSERT_TRUE(add(&queue, size, number++));
   queue.publish();
   EXPECT_TRUE(take_all(&queue, &next));
   EXPECT_EQ(next, number);
@@ -240,14 +242,14 @@ TEST(ByteQueue, CarriesSmallRecordsBetweenThreads) {
   uint64_t seed = test::test_seed();
   SCOPED_TRACE(seed);
   // Many publications of few bytes: the consumer is most often between two of them.
-  run_two_threads(seed, 300'000, 40, 3);
+  run_two_threads(seed, 100'000, 40, 3);
 }
 
 TEST(ByteQueue, CarriesSegmentsBetweenThreads) {
   uint64_t seed = test::test_seed();
   SCOPED_TRACE(seed);
-  run_two_threads(seed, 6'000, 40'000, 8);
-  run_two_threads(seed + 1, 300, 400'000, 3);
+  run_two_threads(seed, 2'000, 20'000, 8);
+  run_two_threads(seed + 1, 100, 400'000, 3);
 }
 
 }  // namespace

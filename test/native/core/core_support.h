@@ -1,6 +1,6 @@
-// core_support.h: a small application in C++, as the JavaScript half is one: it posts frames, takes records, answers the end of
-// each channel and keeps the books. One App per thread and engine.
-// Invariant: every frame it posted is in exactly one book: settled, credited by tag, come back, or still outstanding.
+// core_support.h: a small application in C++, as the JavaScript half is one: it posts frames, takes records, answers
+// the end of each channel and keeps the books. One App per thread and engine. Invariant: every frame it posted is in
+// exactly one book: settled, credited by tag, come back, or still outstanding.
 #pragma once
 
 #include <dirent.h>
@@ -135,7 +135,7 @@ struct View {
   bool ended = false;
   bool last = false;
   Status late = Status::success;
-  bool hold_ack = false;     // the test acknowledges the end itself
+  bool hold_ack = false;      // the test acknowledges the end itself
   bool hold_reading = false;  // bytes are not acknowledged
   size_t unread = 0;
 };
@@ -182,13 +182,18 @@ class App {
   }
   /** Frames of one channel, one behind the other. */
   void post(ChannelId to, const std::string& frames, uint32_t group = 0, uint32_t tag = 0) {
-    Run run{to.number, to.generation, static_cast<uint32_t>(frames.size()), 0, tag, group != 0 ? group : view(to).group};
+    Run run{to.number, to.generation, static_cast<uint32_t>(frames.size()),
+            0,         tag,           group != 0 ? group : view(to).group};
     for (size_t at = 0; at < frames.size(); at += frame_length(bytes_of(frames) + at)) run.frames++;
     posted_ += run.frames;
     ASSERT_TRUE(port_->flush(bytes_of(frames), &run, 1));
   }
-  void post(ChannelId to, OpCode op_code, uint64_t id, std::string_view body = {}) { post(to, make_frame(op_code, id, body)); }
-  void command(Command kind, uint32_t a = 0, uint32_t b = 0, uint32_t c = 0) { ASSERT_TRUE(port_->command(kind, a, b, c)); }
+  void post(ChannelId to, OpCode op_code, uint64_t id, std::string_view body = {}) {
+    post(to, make_frame(op_code, id, body));
+  }
+  void command(Command kind, uint32_t a = 0, uint32_t b = 0, uint32_t c = 0) {
+    ASSERT_TRUE(port_->command(kind, a, b, c));
+  }
   void close_group(uint32_t group) { command(Command::close_group, group); }
 
   // ── taking ──
@@ -225,7 +230,8 @@ class App {
   }
   /** Waits for the next frame of the channel. */
   Taken next(ChannelId from, const char* what) {
-    if (!wait_for(what, [&] { return !view(from).taken.empty(); })) return {EventKind::mail, 0, make_frame(OpCode::signal, 0)};
+    if (!wait_for(what, [&] { return !view(from).taken.empty(); }))
+      return {EventKind::mail, 0, make_frame(OpCode::signal, 0)};
     Taken taken = std::move(view(from).taken.front());
     view(from).taken.pop_front();
     return taken;

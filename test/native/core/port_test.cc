@@ -232,9 +232,7 @@ TEST_F(PortTest, CreditsOfTaggedMessagesComeAsRecords) {
   EXPECT_EQ(app_.credits(), 10u);
 }
 
-TEST_F(PortTest, TakesAnEmptyFlush) {
-  EXPECT_TRUE(app_.port()->flush(nullptr, nullptr, 0));
-}
+TEST_F(PortTest, TakesAnEmptyFlush) { EXPECT_TRUE(app_.port()->flush(nullptr, nullptr, 0)); }
 
 TEST_F(PortTest, CountsItsSocketsAndTellsTheLast) {
   Port* port = app_.port();

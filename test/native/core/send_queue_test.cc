@@ -155,7 +155,8 @@ TEST_F(SendQueueTest, AgreesWithAModelUnderRandomUse) {
     bool good = true;
     size_t whole = 0;
     queue.consume(taken, [&](const Event& block, const uint8_t* one) {
-      good = good && !waiting.empty() && message_id(one) == waiting.front().first && block.poster == waiting.front().second;
+      good = good && !waiting.empty() && message_id(one) == waiting.front().first &&
+             block.poster == waiting.front().second;
       if (!waiting.empty()) waiting.pop_front();
       whole += frame_length(one);
     });

@@ -1,7 +1,7 @@
-// stress_test.cc: threads post into two engines that are opened, used and destroyed at random. Meant for ThreadSanitizer and
-// AddressSanitizer; bounded by the number of operations, so it takes some seconds anywhere.
-// The oracle: in each stream of messages (one thread, one channel) what arrives is 1..n without a gap and what comes back is
-// k..m with n < k; each post is settled, credited or comes back exactly once while its engine lives.
+// stress_test.cc: threads post into two engines that are opened, used and destroyed at random. Meant for
+// ThreadSanitizer and AddressSanitizer; bounded by the number of operations, so it takes some seconds anywhere. The
+// oracle: in each stream of messages (one thread, one channel) what arrives is 1..n without a gap and what comes back
+// is k..m with n < k; each post is settled, credited or comes back exactly once while its engine lives.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -111,7 +111,8 @@ class World {
 
 /** Notes what arrives and what comes back; Byes are left for the caller. */
 bool note(World* world, const Taken& taken) {
-  if (taken.op_code() != OpCode::request && taken.op_code() != OpCode::response && taken.op_code() != OpCode::signal) return false;
+  if (taken.op_code() != OpCode::request && taken.op_code() != OpCode::response && taken.op_code() != OpCode::signal)
+    return false;
   if (taken.id() >> 32 == 0) return false;
   if (taken.kind == EventKind::frames) world->receive(taken.id());
   else world->give_back(taken.id());
@@ -121,7 +122,8 @@ bool note(World* world, const Taken& taken) {
 /** Opens an engine with a listener, answers what comes, and tears down one or both now and then. */
 class Owner {
  public:
-  Owner(World* world, int index, uint64_t seed, const std::string& path) : world_(world), index_(index), random_(seed), path_(path) {}
+  Owner(World* world, int index, uint64_t seed, const std::string& path)
+      : world_(world), index_(index), random_(seed), path_(path) {}
 
   void run() {
     while (world_->posters > 0) {
@@ -149,7 +151,8 @@ class Owner {
         if (taken.kind == EventKind::frames && taken.op_code() == OpCode::request) asked_.push_back(from);
         return true;
       }
-      if (taken.kind == EventKind::frames && taken.op_code() == OpCode::bye_request) ended_.push_back({from, taken.id()});
+      if (taken.kind == EventKind::frames && taken.op_code() == OpCode::bye_request)
+        ended_.push_back({from, taken.id()});
       return true;
     };
     world_->board.access()->engines[index_] = app_->engine().number();
@@ -204,7 +207,8 @@ class Owner {
   /** Ends one of the accepted channels, with a Bye or without. */
   void end_some_channel() {
     for (auto& [id, view] : app_->views()) {
-      if (!view.opened || view.ended || view.group != group_ || said_bye_.count(id) != 0 || random_() % 3 != 0) continue;
+      if (!view.opened || view.ended || view.group != group_ || said_bye_.count(id) != 0 || random_() % 3 != 0)
+        continue;
       bool abort = random_() % 3 == 0;
       app_->post(id, abort ? OpCode::bye_signal : OpCode::bye_request, 1);
       said_bye_.insert(id);
@@ -272,7 +276,8 @@ class Link {
   ~Link() {
     auto board = world_->board.access();
     auto& shared = board->shared;
-    shared.erase(std::remove_if(shared.begin(), shared.end(), [&](auto& one) { return one.engine == engine_ && one.group == group_; }),
+    shared.erase(std::remove_if(shared.begin(), shared.end(),
+                                [&](auto& one) { return one.engine == engine_ && one.group == group_; }),
                  shared.end());
   }
 
@@ -323,7 +328,8 @@ class Link {
       }
     }
     answered_.clear();
-    own_.erase(std::remove_if(own_.begin(), own_.end(), [&](Own& own) { return app_.view(own.channel).last; }), own_.end());
+    own_.erase(std::remove_if(own_.begin(), own_.end(), [&](Own& own) { return app_.view(own.channel).last; }),
+               own_.end());
   }
   void connect() {
     if (own_.size() >= 4) return;
@@ -382,7 +388,8 @@ class Link {
     {
       auto board = world_->board.access();
       auto& shared = board->shared;
-      shared.erase(std::remove_if(shared.begin(), shared.end(), [&](auto& one) { return one.engine == engine_ && one.group == group_; }),
+      shared.erase(std::remove_if(shared.begin(), shared.end(),
+                                  [&](auto& one) { return one.engine == engine_ && one.group == group_; }),
                    shared.end());
     }
     own_.clear();
@@ -409,7 +416,7 @@ class Link {
 void run_poster(World* world, uint64_t seed) {
   std::mt19937_64 random(seed);
   std::unique_ptr<Link> links[kEngines];
-  for (int i = 0; i < kOperations; i++) {
+  for (int done = 0; done < kOperations;) {
     size_t at = random() % kEngines;
     std::unique_ptr<Link>& link = links[at];
     if (link == nullptr) {
@@ -420,6 +427,7 @@ void run_poster(World* world, uint64_t seed) {
       continue;
     }
     link->step();
+    done++;
     bool leave = random() % 300 == 0;
     if (link->alive() && leave && random() % 2 == 0) link->leave();
     if (leave || !link->alive()) link.reset();
@@ -439,7 +447,9 @@ TEST(Stress, EveryPostHasOneOutcomeAndItsPlace) {
   World world;
   std::vector<std::thread> threads;
   for (int i = 0; i < kEngines; i++) {
-    threads.emplace_back([&, i] { Owner(&world, i, seed + static_cast<uint64_t>(i), folder.file("s" + std::to_string(i) + "-")).run(); });
+    threads.emplace_back([&, i] {
+      Owner(&world, i, seed + static_cast<uint64_t>(i), folder.file("s" + std::to_string(i) + "-")).run();
+    });
   }
   for (int i = 0; i < kPosters; i++) {
     threads.emplace_back([&, i] { run_poster(&world, seed + 100 + static_cast<uint64_t>(i)); });

@@ -144,7 +144,9 @@ TEST(TimerWheel, AgreesWithAModel) {
         // At most the width of a slot late.
         ASSERT_LE(now + static_cast<uint64_t>(wait), std::max(earliest, now) + 4);
       }
-      now += what == 5 ? static_cast<uint64_t>(wait < 0 ? 1 : wait) : random() % 50 == 0 ? random() % 100'000'000 : random() % 9;
+      now += what == 5            ? static_cast<uint64_t>(wait < 0 ? 1 : wait)
+             : random() % 50 == 0 ? random() % 100'000'000
+                                  : random() % 9;
       std::vector<Timer*> expired = advance(&wheel, now);
       for (Timer* one : expired) {
         ASSERT_EQ(model.count(one), 1u) << "expired twice, or was stopped";

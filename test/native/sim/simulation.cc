@@ -21,6 +21,9 @@ constexpr int kMostRounds = 200'000;
 /** Turns without any movement but time, longer than all deadlines together. */
 constexpr int kMostIdleRounds = 400;
 
+/** In an ideal world nothing ends by a deadline: those of Byes are longer than this, and connections are answered at once. */
+constexpr int kMostIdealWaitMs = 30'000;
+
 struct Machine {
   Engine* engine = nullptr;
   SimPoller* poller = nullptr;
@@ -191,16 +194,19 @@ void Simulation::come_to_rest() {
   world_.faults = Faults();
   for (Machine& machine : machines_) machine.poller->while_asleep = nullptr;
   int idle = 0;
+  int waited_ms = 0;
   for (int round = 0; round < kMostRounds && idle < kMostIdleRounds && !world_.failed(); round++) {
     uint64_t before = world_.activity;
     for (int i = 0; i < kEngines; i++) turn(i, -1);
     for (auto& application : applications_) application->settle_down();
     kernel_.step();
     resolver_.step();
-    bool at_rest = raw_.settle_down() && !kernel_.has_work() && !resolver_.has_work();
+    bool raw_rests = raw_.settle_down();
+    bool at_rest = raw_rests && !kernel_.has_work() && !resolver_.has_work();
     for (auto& application : applications_) at_rest = at_rest && application->is_settled();
     for (int i = 0; i < kEngines; i++) at_rest = at_rest && kernel_.open_descriptors(i) == 0;
-    if (world_.activity != before || kernel_.has_work() || resolver_.has_work()) {
+    bool others_move = kernel_.has_work() || resolver_.has_work() || (world_.ideal && !raw_rests);
+    if (world_.activity != before || others_move) {
       idle = 0;
       continue;
     }
@@ -212,6 +218,8 @@ void Simulation::come_to_rest() {
       if (asked >= 0 && (wait_ms < 0 || asked < wait_ms)) wait_ms = asked;
     }
     if (wait_ms < 0) break;
+    waited_ms += wait_ms;
+    if (world_.ideal && waited_ms > kMostIdealWaitMs) break;
     world_.advance_ms(static_cast<uint64_t>(wait_ms) + 1);
   }
   if (!world_.failed()) world_.fail("does not come to rest:%s", hanging().c_str());

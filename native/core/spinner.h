@@ -1,0 +1,58 @@
+// spinner.h: decides whether a thread looks for more work for a moment before it sleeps, and looks.
+// A sleep costs the waker a system call and the sleeper a switch; looking costs a core that others may need. So it is done only as long
+// as it has been worth it lately, it gives way to other threads, and it stops for a while where the machine is busy: who gives way there
+// comes back after milliseconds, while a thread that sleeps is woken at once.
+// Layer: core. Thread: the one whose spinner it is.
+#pragma once
+
+#include <sched.h>
+
+#include <cstdint>
+
+#include "os/clock.h"
+
+namespace tofu {
+
+class Spinner {
+ public:
+  /** A sleep that was so short that looking would have spared it. */
+  void note_short_sleep() {
+    if (credit_ < kMostCredit) credit_++;
+  }
+  bool worth_it() const { return credit_ > 0; }
+  /** Looks for at most `limit_ns`; true: `found()` was. */
+  template <typename Found>
+  bool look(Clock& clock, uint64_t limit_ns, Found found) {
+    uint64_t begin = clock.now_ns();
+    if (limit_ns == 0 || begin < not_before_ns_) {
+      credit_ = 0;
+      return false;
+    }
+    for (uint64_t now = begin; now - begin < limit_ns;) {
+      if (found()) {
+        note_short_sleep();
+        return true;
+      }
+      sched_yield();
+      uint64_t then = now;
+      now = clock.now_ns();
+      if (now - then < kBusyNs) continue;
+      not_before_ns_ = now + kRestNs;
+      credit_ = 0;
+      return found();
+    }
+    credit_--;
+    return false;
+  }
+
+ private:
+  /** Looks in vain before the thread sleeps at once again. */
+  static constexpr uint32_t kMostCredit = 8;
+  /** Giving way takes longer than this only when others want the core. */
+  static constexpr uint64_t kBusyNs = 100'000;
+  static constexpr uint64_t kRestNs = 50'000'000;
+  uint32_t credit_ = 0;
+  uint64_t not_before_ns_ = 0;
+};
+
+}  // namespace tofu
