@@ -54,8 +54,10 @@ const kindNames = new Map(Object.entries(addon.tables.recordKinds as Record<stri
 const slab = new Uint8Array(1 << 18);
 const records = new Uint32Array(8 + 8 * 64);
 
-/** One drain. */
-export function drain(port: number): RecordSeen[] {
+/** One drain, which also tells what was taken of the one before. */
+export function drain(port: number, taken = { frames: 0, bytes: 0 }): RecordSeen[] {
+  records[5] = taken.frames;
+  records[6] = taken.bytes;
   const count = addon.drain(port, slab, 0, records) as number;
   const seen: RecordSeen[] = [];
   for (let index = 0; index < count; index++) {

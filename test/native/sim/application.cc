@@ -12,9 +12,6 @@ namespace {
 /** From here on a frame goes to the port by itself, as in JavaScript. */
 constexpr size_t kLargeBytes = 4096;
 constexpr size_t kStagingBytes = 64 * 1024;
-/** Ids of updates lie above those of the ledger; the sender stands in the middle. */
-constexpr uint64_t kUpdateId = uint64_t{1} << 62;
-constexpr int kSenderShift = 40;
 constexpr size_t kMostGroups = 3;
 constexpr size_t kMostChannels = 12;
 }  // namespace
@@ -87,7 +84,8 @@ bool Application::may_post(const Channel& channel) const {
          state == static_cast<uint8_t>(PostState::open);
 }
 
-void Application::post(Group* group, Channel* channel, Application* owner, OpCode op, std::string headers, size_t body) {
+void Application::post(Group* group, Channel* channel, Application* owner, OpCode op, const std::string& headers,
+                       size_t body) {
   bool order = op == OpCode::bye_signal;
   bool opens = op == OpCode::hello_request || op == OpCode::welcome_request;
   if (group == nullptr || group->closing || channel->told || (!order && !opens && !may_post(*channel))) return;
@@ -322,7 +320,8 @@ void Application::check_end(bool balanced) {
     world_.fail("port %d posted %u messages, and %u are settled or returned", number_, static_cast<uint32_t>(flushed_),
                 settled);
   }
-  if (port_->open_sockets() != 0) world_.fail("port %d counts %u open sockets at the end", number_, port_->open_sockets());
+  uint32_t open = port_->open_sockets();
+  if (open != 0) world_.fail("port %d counts %u open sockets at the end", number_, open);
 }
 
 }  // namespace sim

@@ -1,6 +1,6 @@
-// application.h: one application thread of an engine, as the JavaScript half of the package behaves towards its port: it stages and
-// flushes runs, drains records into a slab, takes messages at its own pace, acknowledges ends and forgets channels.
-// Checks the contract of the records as they come; what becomes of messages it tells the ledger.
+// application.h: one application thread of an engine, as the JavaScript half of the package behaves towards its port:
+// it stages and flushes runs, drains records into a slab, takes messages at its own pace, acknowledges ends and
+// forgets channels. Checks the contract of the records as they come; what becomes of messages it tells the ledger.
 // Invariant: it never breaks the contract itself, so whatever is wrong is the engine's.
 #pragma once
 
@@ -53,11 +53,14 @@ class Application final : public Doorbell {
   int engine_number() const { return engine_number_; }
   /** Opens as many channels as there are numbers and says how many. */
   uint32_t exhaust_numbers();
-  uint32_t open_sockets() const { return port_->open_sockets(); }
 
   size_t max_body = 200;
 
  private:
+  /** Ids of updates lie above those of the ledger; the sender stands in the middle. */
+  static constexpr uint64_t kUpdateId = uint64_t{1} << 62;
+  static constexpr int kSenderShift = 40;
+
   struct Channel {
     uint32_t number = 0;
     uint32_t generation = 0;
@@ -88,7 +91,7 @@ class Application final : public Doorbell {
 
   // Posting.
   bool may_post(const Channel& channel) const;
-  void post(Group* group, Channel* channel, Application* owner, OpCode op, std::string headers, size_t body);
+  void post(Group* group, Channel* channel, Application* owner, OpCode op, const std::string& headers, size_t body);
   void stage(const Run& run, const std::string& frame);
   void connect(Application* owner);
   void listen(Application* owner);

@@ -13,8 +13,6 @@ namespace {
 constexpr size_t kAcknowledgeBytes = 32 * 1024;
 constexpr size_t kSlabBytes = 256 * 1024;
 constexpr size_t kMostRecords = 256;
-constexpr uint64_t kUpdateId = uint64_t{1} << 62;
-constexpr int kSenderShift = 40;
 
 EventKind kind_of(const Record& record) { return static_cast<EventKind>(record.kind); }
 const uint8_t* bytes_of(const std::string& frame) { return reinterpret_cast<const uint8_t*>(frame.data()); }
@@ -100,7 +98,9 @@ void Application::sort(const Record& record, const uint8_t* slab) {
   if (group->closing || kind == EventKind::violation) return;
   Channel* channel = find(record.channel, record.generation);
   if (kind == EventKind::opened) {
-    if (channel != nullptr) world_.fail("port %d: channel %u.%u opens twice", number_, record.channel, record.generation);
+    if (channel != nullptr) {
+      world_.fail("port %d: channel %u.%u opens twice", number_, record.channel, record.generation);
+    }
     uint64_t opener = static_cast<uint64_t>(record.at) << 32 | record.length;
     Channel opened;
     opened.number = record.channel;
@@ -158,14 +158,17 @@ void Application::on_mail(const Record& record, const uint8_t* frames) {
       const Post* post = ledger_.post_of(id);
       Channel* channel = find(record.channel, record.generation);
       bool own = post != nullptr && post->poster == number_;
-      if (own != (record.a == 1)) world_.fail("message %llu: wrong word on whose post it was", static_cast<unsigned long long>(id));
+      if (own != (record.a == 1)) {
+        world_.fail("message %llu: wrong word on whose post it was", static_cast<unsigned long long>(id));
+      }
       bool tail = kind_of(record) == EventKind::tail;
       if (tail && (channel == nullptr || !channel->acknowledged || channel->last)) {
         world_.fail("port %d: a tail of channel %u out of its place", number_, record.channel);
       }
       bool welcome = post != nullptr && post->op == OpCode::welcome_request;
       if (!tail && !welcome && own && (channel == nullptr || channel->last)) {
-        world_.fail("port %d: own message %llu comes behind the last word", number_, static_cast<unsigned long long>(id));
+        world_.fail("port %d: own message %llu comes behind the last word", number_,
+                    static_cast<unsigned long long>(id));
       }
       ledger_.on_returned(engine_number_, record.channel, record.generation, frame);
     }

@@ -1,6 +1,6 @@
 // coverage.h: which rows of the channel state table the simulated engines have been through.
-// The table's own lookups are listened to (state_probe.cc). Two things the engine does without a lookup are added by the
-// simulated kernel: bytes that a deaf channel discards unseen, and the end of a stream.
+// The table's own lookups are listened to (state_probe.cc). Two things the engine does without a lookup are added by
+// the simulated kernel: bytes that a deaf channel discards unseen, and the end of a stream.
 // Invariant: a row counts only when an engine was in that state when that event came.
 #pragma once
 

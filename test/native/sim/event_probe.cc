@@ -1,5 +1,5 @@
-// event_probe.cc: the shipped allocation of events, which fails when the simulation says so. Takes the place of the library's
-// copy, as state_probe.cc does.
+// event_probe.cc: the shipped allocation of events, which fails when the simulation says so. Takes the place of the
+// library's copy, as state_probe.cc does.
 #define make_event shipped_make_event
 #include "core/event.cc"
 #undef make_event

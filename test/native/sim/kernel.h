@@ -1,7 +1,7 @@
 // kernel.h: the simulated kernel: descriptors, listeners, connections, names, and one poller per engine.
 // What is written becomes readable at the other end later, piece by piece, when step() moves it along.
-// Strict where a kernel is not: a descriptor that is closed twice, used after it was closed or by the wrong engine, or closed while
-// it is watched, is a failure of the seed. Thread: one.
+// Strict where a kernel is not: a descriptor that is closed twice, used after it was closed or by the wrong engine, or
+// closed while it is watched, is a failure of the seed. Thread: one.
 // Invariant: a Flow's frames are exactly the whole frames that were written into it, in order.
 #pragma once
 
@@ -195,7 +195,7 @@ class SimPoller final : public Poller {
   int asked_ms_ = -1;
 };
 
-/** Names: "none" does not resolve; others have one to four addresses, of which only the last is where others look as well. */
+/** Names: "none" does not resolve; others have one to four addresses, of which only the last is where others look. */
 class SimResolver final : public Resolver {
  public:
   explicit SimResolver(World& world) : world_(world) {}

@@ -125,8 +125,8 @@ void Ledger::on_returned(int engine, uint32_t channel, uint32_t generation, cons
     return;
   }
   Life* life = post->life;
-  world_.log("engine %d channel %u.%u returns %" PRIu64 " (number %u of poster %d) with %s", engine, channel, generation,
-             id, post->number, post->poster, status_name(raw_to_status(frame[kAtStatus])));
+  world_.log("engine %d channel %u.%u returns %" PRIu64 " (number %u of poster %d) with %s", engine, channel,
+             generation, id, post->number, post->poster, status_name(raw_to_status(frame[kAtStatus])));
   if (life->engine != engine || life->channel != channel || life->generation != generation) {
     world_.fail("message %" PRIu64 " came back to another channel", id);
   }
@@ -153,7 +153,7 @@ void Ledger::on_returned(int engine, uint32_t channel, uint32_t generation, cons
 void Ledger::on_received(Life* life, const uint8_t* frame) {
   uint64_t id = message_id(frame);
   if (life->pair < 0) {
-    // The channel is known by what it receives first: a Hello, or whatever a server says, which may be before it got ours.
+    // The channel is known by what it receives first: a Hello, or what a server says, maybe before it got ours.
     Pair* found = kernel_.pair_beginning_with(id, &life->side);
     if (found == nullptr) {
       world_.fail("channel %u.%u of engine %d begins with %" PRIu64 ", with which no connection begins", life->channel,
@@ -187,7 +187,9 @@ void Ledger::on_received(Life* life, const uint8_t* frame) {
 void Ledger::check_outcomes() {
   for (auto& [key, life] : lives_) {
     if (life.dropped) continue;
-    if (!life.last_told) world_.fail("channel %u.%u of engine %d has no last word", life.channel, life.generation, life.engine);
+    if (!life.last_told) {
+      world_.fail("channel %u.%u of engine %d has no last word", life.channel, life.generation, life.engine);
+    }
     for (auto& [port, poster] : life.posters) {
       if (poster.written + poster.came_back != poster.posted) {
         world_.fail("channel %u.%u of engine %d: %u were posted by %d, %u written, %u came back", life.channel,

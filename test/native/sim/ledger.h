@@ -1,7 +1,8 @@
 // ledger.h: the oracle. Knows every message that was posted and what may become of it, and is told what becomes of it.
 // Fed from three places: applications (what they post and get), and the simulated kernel (what engines write).
-// Invariant checked: a post is written exactly once, or comes back exactly once, or went with its group; in order, per channel
-// and posting thread; what an application receives is what the other side wrote, from the first frame on, without a gap.
+// Invariant checked: a post is written exactly once, or comes back exactly once, or went with its group; in order, per
+// channel and posting thread; what an application receives is what the other side wrote, from the first frame on,
+// without a gap.
 #pragma once
 
 #include <cstdint>

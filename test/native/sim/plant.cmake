@@ -1,6 +1,6 @@
-# plant.cmake: writes a copy of a file of the core with one fault in it: cmake -DROOT=… -DFAULT=… -DINTO=… -P plant.cmake
-# Each fault is an ordering mistake that somebody could make. The text to be replaced must be there exactly once, so that a
-# change of the core which moves it is noticed here.
+# plant.cmake: writes a copy of a file of the core with one fault in it: cmake -DROOT=… -DFAULT=… -DINTO=… -P
+# plant.cmake Each fault is an ordering mistake that somebody could make. The text to be replaced must be there exactly
+# once, so that a change of the core which moves it is noticed here.
 if(FAULT STREQUAL "inline_overtakes")
   # A thread writes to the socket although its earlier messages still wait for the engine's thread.
   set(file port.cc)

@@ -55,7 +55,8 @@ void RawPeer::compose(Talk* talk) {
   fields.flags = static_cast<uint8_t>(world_.random.below(3));
   size_t body = world_.random.below(40);
   // Most clients greet; what others begin with is chosen below.
-  if (talk->client && !talk->greeted && world_.random.chance(850)) fields.flags = static_cast<uint8_t>(OpCode::hello_request);
+  bool greets = talk->client && !talk->greeted && world_.random.chance(850);
+  if (greets) fields.flags = static_cast<uint8_t>(OpCode::hello_request);
   else if (choice < 50) fields.flags |= world_.random.chance(200) ? kMoreBit : uint8_t{0};
   else if (choice < 60) fields.flags = static_cast<uint8_t>(OpCode::hello_response);
   else if (choice < 70) fields.flags = static_cast<uint8_t>(OpCode::bye_request);

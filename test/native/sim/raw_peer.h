@@ -1,5 +1,6 @@
-// raw_peer.h: peers that are no engines: they speak the wire protocol badly, slowly, half or not at all, and hang up when they like.
-// Thread: one. Uses the simulated kernel directly. Invariant: after settle_down() has returned true it has no descriptor left.
+// raw_peer.h: peers that are no engines: they speak the wire protocol badly, slowly, half or not at all, and hang up
+// when they like. Thread: one. Uses the simulated kernel directly. Invariant: after settle_down() has returned true it
+// has no descriptor left.
 #pragma once
 
 #include <string>

@@ -1,6 +1,6 @@
 # sim.cmake: the programs of the simulated kernel, included by test/native/CMakeLists.txt.
-# Objects that are linked before the core's library take the place of the library's copies: so the state table and the allocation
-# of events are listened to, and so a planted fault gets into a program whose other code is the shipped one.
+# Objects that are linked before the core's library take the place of the library's copies: so the state table and the
+# allocation of events are listened to, and so a planted fault gets into a program whose other code is the shipped one.
 set(TOFU_SIM ${CMAKE_CURRENT_LIST_DIR})
 add_library(tofu_sim OBJECT
   ${TOFU_SIM}/application.cc ${TOFU_SIM}/application_inbox.cc ${TOFU_SIM}/event_probe.cc ${TOFU_SIM}/kernel.cc

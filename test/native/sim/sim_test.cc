@@ -1,5 +1,6 @@
-// sim_test.cc: the engine in a simulated world. 2,000 seeds in blocks, and together they must have been through the state table.
-// TOFU_SIM_SEEDS=n runs n seeds instead; TOFU_SIM_SEED=s runs that one and prints what happens in it.
+// sim_test.cc: the engine in a simulated world: 2,000 seeds in blocks, each of which must go through the whole state
+// table. TOFU_SIM_SEEDS=n runs n seeds instead. TOFU_SIM_SEED=s with --gtest_filter='SimulatedSeed*' runs that one and
+// prints what happens in it.
 #include <gtest/gtest.h>
 
 #include <cstdio>
@@ -12,6 +13,7 @@ namespace tofu {
 namespace sim {
 namespace {
 
+constexpr uint64_t kSeeds = 2'000;
 constexpr uint64_t kBlocks = 8;
 
 uint64_t from_environment(const char* name, uint64_t otherwise) {
@@ -22,7 +24,7 @@ uint64_t from_environment(const char* name, uint64_t otherwise) {
 void run_seeds(uint64_t first, uint64_t count) {
   for (uint64_t seed = first; seed < first + count; seed++) {
     std::string failure = simulate(seed, false).failure;
-    ASSERT_EQ(failure, "") << "seed " << seed << "; TOFU_SIM_SEED=" << seed << " shows how";
+    ASSERT_EQ(failure, "") << "TOFU_SIM_SEED=" << seed << " with --gtest_filter='SimulatedSeed*' shows how";
   }
 }
 
@@ -48,9 +50,11 @@ size_t rows_missed() {
 class SimulatedWorld : public testing::TestWithParam<uint64_t> {};
 
 TEST_P(SimulatedWorld, KeepsEveryPromiseAndGoesThroughTheWholeStateTable) {
-  uint64_t seeds = from_environment("TOFU_SIM_SEEDS", 2'000) / kBlocks;
+  uint64_t seeds = (from_environment("TOFU_SIM_SEEDS", kSeeds) + kBlocks - 1) / kBlocks;
   run_seeds(1 + GetParam() * seeds, seeds);
-  EXPECT_EQ(rows_missed(), 0U);
+  // Fewer seeds need not have seen everything.
+  size_t allowed = seeds * kBlocks >= kSeeds ? 0 : kChannelStateCount * kChannelEventCount;
+  EXPECT_LE(rows_missed(), allowed);
 }
 
 INSTANTIATE_TEST_SUITE_P(Block, SimulatedWorld, testing::Range(uint64_t{0}, kBlocks));

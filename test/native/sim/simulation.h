@@ -1,5 +1,5 @@
-// simulation.h: one seed: engines, application threads and raw peers over one simulated kernel, stepped in an order that the seed
-// decides, and brought to a regular end at which everything must add up.
+// simulation.h: one seed: engines, application threads and raw peers over one simulated kernel, stepped in an order
+// that the seed decides, and brought to a regular end at which everything must add up.
 // Drives the shipped reactor turn by turn on the caller's thread. Invariant: the same seed does the same.
 #pragma once
 

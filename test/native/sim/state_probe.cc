@@ -1,5 +1,5 @@
-// state_probe.cc: the shipped table, with an ear at its lookups. The shipped file is compiled here under other names for the two
-// functions that matter; linked before the core's library, this takes the place of the library's copy.
+// state_probe.cc: the shipped table, with an ear at its lookups. The shipped file is compiled here under other names
+// for the two functions that matter; linked before the core's library, this takes the place of the library's copy.
 #define next shipped_next
 #define is_deaf shipped_is_deaf
 #include "protocol/channel_state.cc"

@@ -1,5 +1,5 @@
-// world.h: what everything in a simulation shares: the seed's random numbers, the time, how much goes wrong, and the verdict.
-// Thread: one; a simulation has no threads at all, so that a seed replays exactly.
+// world.h: what everything in a simulation shares: the seed's random numbers, the time, how much goes wrong, and the
+// verdict. Thread: one; a simulation has no threads at all, so that a seed replays exactly.
 // Invariant: nothing that decides what happens comes from anywhere else: no time, no address, no hash of the machine.
 #pragma once
 
