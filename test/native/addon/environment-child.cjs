@@ -18,6 +18,9 @@ const slab = new Uint8Array(65_536);
 const records = new Uint32Array(8 + 8 * 64);
 const frame = new Uint8Array(16);
 
+/** Ports that were given up: an immediate may still be on its way to one. */
+const left = new Set();
+
 function drain(addon, port) {
   const kinds = [];
   const count = addon.drain(port, slab, 0, records);
@@ -28,11 +31,13 @@ function drain(addon, port) {
 /** A port whose doorbell rings again and again: what it is told makes it tell itself the next thing. */
 function keepRinging(addon, engine) {
   const onDoorbell = (port) => {
+    if (left.has(port)) return;
     if (drain(addon, port).includes(addon.tables.recordKinds.engineGone)) return;
     addon.update(port, group, frame, 0, frame.length);
     if (!addon.park(port)) setImmediate(onDoorbell, port);
   };
   const port = engine === 0 ? addon.create(options, onDoorbell) : addon.attach(engine, onDoorbell);
+  left.delete(port);
   const group = addon.openGroup(port);
   addon.setReferenced(port, true);
   addon.park(port);
@@ -40,11 +45,16 @@ function keepRinging(addon, engine) {
   return port;
 }
 
+function leave(addon, port) {
+  left.add(port);
+  addon.detach(port);
+}
+
 /** Blocks until everything is closed. */
 function destroy(addon, port) {
   addon.command(port, addon.tables.commands.destroyEngine, 0, 0, 0);
   while (!drain(addon, port).includes(addon.tables.recordKinds.engineGone)) addon.waitSync(port, 1000);
-  addon.detach(port);
+  leave(addon, port);
 }
 
 const inWorker = {
@@ -65,7 +75,7 @@ const inWorker = {
   },
   /** Leaves tidily. */
   leaving(addon, port, owner) {
-    setImmediate(() => (owner ? destroy(addon, port) : addon.detach(port)));
+    setImmediate(() => (owner ? destroy(addon, port) : leave(addon, port)));
   },
   throwing() {
     setImmediate(() => {
