@@ -120,8 +120,11 @@ int Reactor::poll(int timeout_ms) {
   now_ms_ = now / kNsPerMs;
   // Woken soon: looking a little longer would have spared the sleep.
   if (before != 0 && now - before < options().spin_ns()) spinner_.note_short_sleep();
-  // What was posted by now comes before what peers do next.
-  if (ready > 0) drain_ports();
+  // What was posted by now comes before what peers do next, and is sent before their end is seen.
+  if (ready > 0) {
+    drain_ports();
+    flush_dirty();
+  }
   for (int i = 0; i < ready; i++) handle(events_[i]);
   return ready;
 }
