@@ -273,7 +273,6 @@ DrainResult Port::drain(uint8_t* slab, size_t at, size_t capacity, Record* recor
       result.used = aligned(result.used + length) <= capacity ? aligned(result.used + length) : capacity;
     }
     if (event->kind == EventKind::mail || event->kind == EventKind::tail) record.a = event->poster == this ? 1 : 0;
-    if (event->kind == EventKind::engine_gone) gone_drained_ = true;
     free_event(event);
   }
   result.more = !draining_.empty();

@@ -157,7 +157,6 @@ class Port : public ListNode {
   std::atomic<bool> arrived_some_{false};
   std::condition_variable arrived_;
   Fifo<Event> draining_;  // application thread: taken from the inbox, not yet copied
-  bool gone_drained_ = false;
   Spinner spinner_;
   mutable uint32_t settled_told_ = 0;
   std::atomic<bool> ringing_{false};

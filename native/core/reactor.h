@@ -58,10 +58,8 @@ class Reactor {
   void socket_gone(Group* group);
   /** Makes a connection for an accepted socket; false: no number or no memory, and the socket is still the caller's. */
   bool accept(Group* group, int fd, bool tcp);
-  void make_visible(Connection* connection);
   /** Never visible, and over: its number is free at once. */
   void forget_unseen(Connection* connection);
-  void note_acknowledged(Group* group, uint32_t bytes);
   void add_stalled(Listener* listener);
   ResolutionSink* resolution_sink();
   Gate& gate(uint32_t number) { return shared_.gates[number]; }

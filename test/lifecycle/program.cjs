@@ -179,7 +179,7 @@ module.exports = (api, index) => {
   /** The end of a worker that must end well by itself. */
   const ended = async (worker) => assert.equal(await within('a worker to end', ends.get(worker)), 0);
 
-  const library = { assert, parentPort, workerData, turn, within, eventually, census, censusIs, draws };
+  const common = { assert, parentPort, workerData, turn, within, eventually, census, censusIs, draws };
   const messages = { message, send, listen, hello, connect, connectSync, serve, ask, askSync, greetOnce };
-  return { ...library, ...messages, isShutdown, endsWithShutdown, untilShutdown, startWorker, word, ended };
+  return { ...common, ...messages, isShutdown, endsWithShutdown, untilShutdown, startWorker, word, ended };
 };
