@@ -3,10 +3,9 @@
 // every access through it, its headers, its body or an iterator over them throws null_message. It never lives again, so
 // a kept reference cannot reach a frame that is in use by somebody else.
 // Thread: that of its pool.
-import { AT_FLAGS, AT_ID_HIGH, AT_STATUS, AT_CHANNEL, MORE_BIT, OP_CODE_MASK, ORIGIN_BIT } from './protocol/constants';
-import { LAST_CHANNEL, MAX_BODY_BYTES, MAX_TEXT_HEADERS_BYTES } from './protocol/constants';
+import { LAST_CHANNEL, MAX_BODY_BYTES, MAX_TEXT_HEADERS_BYTES, MORE_BIT, ORIGIN_BIT } from './protocol/constants';
 import { AmpeError, invalidArgument } from './protocol/ampe-error';
-import { readU16, snapshotOf, writeU16, writeU32, type BinaryHeader } from './protocol/header';
+import { messageIdOf, snapshotOf, type BinaryHeader } from './protocol/header';
 import { isOpCode, opCodeName, type OpCode, type Origin } from './protocol/op-code';
 import { AmpeStatus, rawToStatus, statusName } from './protocol/status';
 import { encodeField, nextField } from './protocol/text-headers-codec';
@@ -62,23 +61,20 @@ export class Message implements Disposable {
    * @see docs/PROTOCOL.md section 1
    */
   get opCode(): OpCode {
-    const frame = this._live();
-    return (frame.memory[frame.at + AT_FLAGS] & OP_CODE_MASK) as OpCode;
+    return this._live().opCode;
   }
   set opCode(value: OpCode) {
     const frame = this._live();
     if (typeof value !== 'number') throw invalidArgument('opCode', 'a number', value);
     if (!isOpCode(value)) throw new AmpeError(AmpeStatus.InvalidOpCode, `invalid_op_code: ${String(value)}`);
-    const at = frame.at + AT_FLAGS;
-    frame.memory[at] = (frame.memory[at] & ~OP_CODE_MASK) | value;
+    frame.opCode = value;
   }
   /**
    * The channel: this side's number, 1 to 65534; 0 on a Hello or Welcome request, which gets its number by post().
    * @throws AmpeError `null_message`; on setting `invalid_channel_number` outside 0 to 65534; TypeError for another type
    */
   get channelNumber(): number {
-    const frame = this._live();
-    return readU16(frame.memory, frame.at + AT_CHANNEL);
+    return this._live().channel;
   }
   set channelNumber(value: number) {
     const frame = this._live();
@@ -87,7 +83,7 @@ export class Message implements Disposable {
       throw new AmpeError(AmpeStatus.InvalidChannelNumber, `invalid_channel_number: ${value}`);
     }
     frame.generation = 0;
-    writeU16(frame.memory, frame.at + AT_CHANNEL, value);
+    frame.channel = value;
   }
   /**
    * The id that ties messages of one conversation together, an unsigned 64-bit integer. 0: post() gives it a new one.
@@ -95,7 +91,7 @@ export class Message implements Disposable {
    */
   get messageId(): bigint {
     const frame = this._live();
-    return frame.memory.readBigUInt64BE(frame.at + AT_ID_HIGH);
+    return messageIdOf(frame.idHigh, frame.idLow);
   }
   set messageId(value: bigint | number) {
     const frame = this._live();
@@ -107,29 +103,25 @@ export class Message implements Disposable {
     }
     const id = BigInt(value);
     if (id < 0n || id > MAX_ID) throw new AmpeError(AmpeStatus.InvalidMessageId, `invalid_message_id: ${id}`);
-    writeU32(frame.memory, frame.at + AT_ID_HIGH, Number(id >> 32n));
-    writeU32(frame.memory, frame.at + AT_ID_HIGH + 4, Number(id & 0xffffffffn));
+    frame.idHigh = Number(id >> 32n) | 0;
+    frame.idLow = Number(id & 0xffffffffn) | 0;
   }
   /** Whether more messages of the same id follow. Only on Request, Response and Signal; post() refuses it elsewhere. */
   get more(): boolean {
-    const frame = this._live();
-    return (frame.memory[frame.at + AT_FLAGS] & MORE_BIT) !== 0;
+    return (this._live().flags & MORE_BIT) !== 0;
   }
   set more(value: boolean) {
     const frame = this._live();
     if (typeof value !== 'boolean') throw invalidArgument('more', 'a boolean', value);
-    const at = frame.at + AT_FLAGS;
-    frame.memory[at] = value ? frame.memory[at] | MORE_BIT : frame.memory[at] & ~MORE_BIT;
+    frame.flags = value ? frame.flags | MORE_BIT : frame.flags & ~MORE_BIT;
   }
   /** Who made it: the application (the peer's, or this one by updateReceiver) or the local engine. */
   get origin(): Origin {
-    const frame = this._live();
-    return (frame.memory[frame.at + AT_FLAGS] & ORIGIN_BIT) !== 0 ? 1 : 0;
+    return (this._live().flags & ORIGIN_BIT) !== 0 ? 1 : 0;
   }
   /** What the engine says with it; success (0) on everything a peer sent. */
   get status(): AmpeStatus {
-    const frame = this._live();
-    return rawToStatus(frame.memory[frame.at + AT_STATUS]);
+    return rawToStatus(this._live().status);
   }
   /** Whether the local engine made it: a status, or a message that comes back. Ask this first. */
   get isFromEngine(): boolean {
@@ -159,19 +151,17 @@ export class Message implements Disposable {
   }
   /** A snapshot of the binary header, good for ever. @throws AmpeError `null_message` */
   binaryHeader(): BinaryHeader {
-    const frame = this._live();
-    return snapshotOf(frame.memory, frame.at);
+    return snapshotOf(this._live());
   }
   /** A copy with everything the message has, from the same pool (past its bound if need be). */
   clone(): Message {
     const from = this._live();
     const to = this._pool.takeAlways();
-    from.memory.copy(to.memory, to.at, from.at, from.at + AT_STATUS + 9);
-    to.generation = from.generation;
+    to.copyHeader(from);
     to.resizeHeaders(from.headersLength);
-    from.headersMemory.copy(to.headersMemory, to.headersAt, from.headersAt, from.headersAt + from.headersLength);
+    to.headersMemory.set(from.headers(), to.headersAt);
     to.resizeBody(from.bodyLength);
-    from.bodyMemory.copy(to.bodyMemory, to.bodyAt, from.bodyAt, from.bodyAt + from.bodyLength);
+    to.bodyMemory.set(from.body(), to.bodyAt);
     return Message._of(this._pool, to);
   }
   /** Empties it: opcode Request, channel, id and status 0, no text headers, no body. */
@@ -240,8 +230,7 @@ export class TextHeaders implements Iterable<[name: string, value: string]> {
   }
   /** The bytes as they travel: a view, valid while the message is owned and its text headers do not grow. */
   bytes(): Buffer {
-    const frame = this.#message._live();
-    return frame.headersMemory.subarray(frame.headersAt, frame.headersAt + frame.headersLength);
+    return this.#message._live().headers();
   }
   /**
    * Replaces all, unchecked but for the length.
@@ -317,15 +306,14 @@ export class Body {
     if (!Number.isInteger(byteLength)) checkBodyLength(Number.POSITIVE_INFINITY);
     checkBodyLength(byteLength);
     frame.resizeBody(byteLength);
-    return frame.bodyView(byteLength);
+    return frame.body();
   }
   /**
    * The bytes: a view of the pool's memory, valid while the message is owned and its body does not grow.
    * Copy before keeping it or sending it to a worker; never transfer it.
    */
   bytes(): Buffer {
-    const frame = this.#message._live();
-    return frame.bodyView(frame.bodyLength);
+    return this.#message._live().body();
   }
   /** The body as UTF-8 text; invalid bytes read as U+FFFD. */
   toString(): string {

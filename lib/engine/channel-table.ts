@@ -25,6 +25,14 @@ export class ChannelTable {
     this.state[channel] = state;
   }
 
+  /** Whether it is open and `group`'s, and lives the life the message was received in (0: none): nothing is to be refused then. */
+  isOpen(channel: number, generation: number, group: number): boolean {
+    return (
+      this.state[channel] === PostChannelState.open &&
+      this.group[channel] === group &&
+      (generation === 0 || generation === this.generation[channel])
+    );
+  }
   /**
    * Whether a message of `group` to that channel is to be refused (rows 7 to 9 of the checks), and why.
    * @param generation the life of the channel number that the message was received in; 0: none

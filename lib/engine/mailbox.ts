@@ -3,7 +3,7 @@
 // which do. They are served in turn, so that neither can starve the other, and channels with frames in turn as well.
 // Knows nothing of sockets and threads: what an engine does differently is behind MailSource and MailboxHost.
 // Invariant: the last word of a channel is given out after everything else of it; a frame only with a credit.
-import type { Frame, Reader } from './frame';
+import { Frame, type Reader } from './frame';
 import type { Pool } from './pool';
 import { Queue } from './queue';
 
@@ -108,7 +108,7 @@ export class Mailbox implements Reader {
   /** The group is gone: every frame that waits goes back. */
   clear(): void {
     for (let item = this.#mail.shift(); item !== undefined; item = this.#mail.shift()) {
-      if ('memory' in item) this.#pool.give(item);
+      if (item instanceof Frame) this.#pool.give(item);
     }
     while (this.#ready.shift() !== undefined);
     this.#pool.forget(this);
@@ -116,7 +116,7 @@ export class Mailbox implements Reader {
 
   #takeMail(): Frame {
     const item = this.#mail.at(0)!;
-    if ('memory' in item) {
+    if (item instanceof Frame) {
       this.#mail.shift();
       if (item.countsUntilTaken) {
         item.countsUntilTaken = false;

@@ -1,27 +1,30 @@
 // message-ids.ts: the counters behind message_id 0. Each starts at 1 and wraps past 0.
 // An engine of one thread counts in this thread; one that other threads use as well takes blocks from a common counter.
 // Kept as two halves: a BigInt per message would cost more than the rest of post().
-import { AT_ID_HIGH, AT_ID_LOW } from '../protocol/constants';
-import { writeU32 } from '../protocol/header';
+
+/** What a number is given to. The halves are signed. */
+export interface Numbered {
+  idHigh: number;
+  idLow: number;
+}
 
 /** Where post() gets the next number. */
 export interface MessageIds {
-  /** Writes it into the header at `at`. */
-  assign(memory: Buffer, at: number): void;
+  assign(to: Numbered): void;
 }
 
 let high = 0;
 let low = 0;
 
-/** Writes the next number into the header at `at`. */
-export function assignMessageId(memory: Buffer, at: number): void {
-  low = (low + 1) >>> 0;
+/** Gives the next number. */
+export function assignMessageId(to: Numbered): void {
+  low = (low + 1) | 0;
   if (low === 0) {
-    high = (high + 1) >>> 0;
+    high = (high + 1) | 0;
     if (high === 0) low = 1;
   }
-  writeU32(memory, at + AT_ID_HIGH, high);
-  writeU32(memory, at + AT_ID_LOW, low);
+  to.idHigh = high;
+  to.idLow = low;
 }
 
 /** The counter of this thread, shared by its engines. */
@@ -40,21 +43,23 @@ export class BlockIds implements MessageIds {
     this.#take = take;
   }
 
-  assign(memory: Buffer, at: number): void {
+  assign(to: Numbered): void {
     if (this.#left === 0) {
       this.#take(this.#block);
-      [this.#high, this.#low, this.#left] = this.#block;
+      this.#high = this.#block[0] | 0;
+      this.#low = this.#block[1] | 0;
+      this.#left = this.#block[2];
     }
-    writeU32(memory, at + AT_ID_HIGH, this.#high);
-    writeU32(memory, at + AT_ID_LOW, this.#low);
+    to.idHigh = this.#high;
+    to.idLow = this.#low;
     this.#left--;
-    this.#low = (this.#low + 1) >>> 0;
-    if (this.#low === 0) this.#high = (this.#high + 1) >>> 0;
+    this.#low = (this.#low + 1) | 0;
+    if (this.#low === 0) this.#high = (this.#high + 1) | 0;
   }
 }
 
 /** For tests of the wrap: the next number is the one behind this. @internal */
 export function setLastMessageId(lastHigh: number, lastLow: number): void {
-  high = lastHigh >>> 0;
-  low = lastLow >>> 0;
+  high = lastHigh | 0;
+  low = lastLow | 0;
 }

@@ -5,19 +5,17 @@
 // no credit. Thread: the one that made it. Knows neither sockets nor Message.
 // Invariant: general() <= maxPoolMsgs unless the caller insisted (`always`); each reserve lends at most one credit.
 import { HEADER_BYTES } from '../protocol/constants';
-import { Frame, frameAt, looseFrame, NO_SLOT, type Reader, type SharedMemory } from './frame';
+import { Frame, looseFrame, NO_SLOT, type Reader } from './frame';
 import { Queue } from './queue';
 
 /** Room for body and text headers in a slot: small messages lie close together, which the cache rewards. */
-const BODY_ROOM = 1008;
-const HEADERS_ROOM = 320;
+const BODY_ROOM = 1024;
+const HEADERS_ROOM = 304;
 const BODY_AT = HEADER_BYTES;
 const HEADERS_AT = BODY_AT + BODY_ROOM;
 /** Distance of two slots: an odd number of cache lines, so that neighbours use different sets. */
 const SLOT_BYTES = HEADERS_AT + HEADERS_ROOM;
 const SLOTS_PER_SLAB = 64;
-/** Frame objects without memory that are kept for received messages: as many as come in one batch, and some. */
-const MAX_SPARE_FRAMES = 1024;
 /** What debug mode writes over the bytes of a returned message: easy to recognise in a dump. */
 const POISON = 0xdb;
 
@@ -29,7 +27,6 @@ export interface PoolWaiter {
 export class Pool {
   /** Called when somebody begins to wait for a credit. For engines that learn late what was sent. */
   onWanted: (() => void) | null = null;
-  readonly #spare: Frame[] = [];
   readonly #free: Frame[] = [];
   readonly #lent = new Queue<Reader>();
   readonly #starved = new Queue<Reader>();
@@ -38,6 +35,7 @@ export class Pool {
   #slots = 0;
   #out = 0; // credits out, those of reserves included
   #total: number; // messages the pool holds: free and out
+  #calm = true; // nobody waits and no reserve is lent: credits are numbers only
 
   constructor(
     initial: number,
@@ -58,7 +56,7 @@ export class Pool {
 
   /** A message for the application, or null when none is free or somebody waits for one. */
   take(): Frame | null {
-    if (this.#general() >= this.max || this.#waiters.length > 0) return null;
+    if (this.#calm ? this.#out >= this.max : this.#general() >= this.max || this.#waiters.length > 0) return null;
     return this.#out_(this.#storage());
   }
   /** A message for the application, past the bound when need be. */
@@ -67,30 +65,32 @@ export class Pool {
   }
   wait(waiter: PoolWaiter): void {
     this.#waiters.push(waiter);
+    this.#calm = false;
     this.onWanted?.();
   }
   unwait(waiter: PoolWaiter): void {
     this.#waiters.remove(waiter);
+    this.#noteCalm();
   }
 
   /** May `reader` be handed one more received message? Takes the credit; false: it is told by onCredit() later. */
   takeForReading(reader: Reader): boolean {
-    if (this.#general() < this.max && this.#waiters.length === 0) {
+    if (this.#calm ? this.#out < this.max : this.#general() < this.max && this.#waiters.length === 0) {
       this.#out++;
       this.#grow();
       return true;
     }
-    if (!reader.reserveLent) {
-      reader.reserveLent = true;
-      this.#lent.push(reader);
-      this.#out++;
-      return true;
-    }
-    return false;
+    if (reader.reserveLent) return false;
+    reader.reserveLent = true;
+    this.#lent.push(reader);
+    this.#calm = false;
+    this.#out++;
+    return true;
   }
   /** Asks for onCredit() when a message is free for general reading. */
   starve(reader: Reader): void {
     this.#starved.push(reader);
+    this.#calm = false;
     this.onWanted?.();
   }
   /** Whether somebody waits for a credit. */
@@ -104,6 +104,7 @@ export class Pool {
       reader.reserveLent = false;
       this.#grow();
     }
+    this.#noteCalm();
   }
 
   /** The message is the engine's or the application's no more: credit and memory come back. */
@@ -122,15 +123,11 @@ export class Pool {
       this.#free.push(frame);
       return;
     }
-    const { shared } = frame;
-    if (shared === null) return;
-    frame.shared = null;
-    if (this.#spare.length < MAX_SPARE_FRAMES) this.#spare.push(frame);
-    shared.drop();
+    frame.shared?.drop();
   }
   /** Credits of messages that were released before, and are sent now. */
   settle(count: number): void {
-    if (this.#lent.length === 0 && this.#waiters.length === 0 && this.#starved.length === 0) {
+    if (this.#calm) {
       this.#out -= count;
       if (this.#total > this.max) this.#total = Math.max(this.max, this.#total - count);
       return;
@@ -140,14 +137,6 @@ export class Pool {
   /** The same for messages that were read by means of this reader's reserve. */
   settleFor(reader: Reader | null, count: number): void {
     for (; count > 0; count--) this.#credit(reader);
-  }
-  /** A frame over bytes that were received, without a credit. `shared` hears when it is given back. */
-  view(memory: Buffer, at: number, shared: SharedMemory): Frame {
-    let frame = this.#spare.pop();
-    if (frame === undefined) frame = frameAt(memory, at);
-    else frame.place(memory, at);
-    frame.shared = shared;
-    return frame;
   }
   /** A message that comes back to the application no longer counts; its bytes stay where they are. */
   uncount(frame: Frame): void {
@@ -184,7 +173,7 @@ export class Pool {
     return this.#out - this.#lent.length;
   }
   #grow(): void {
-    const general = this.#general();
+    const general = this.#calm ? this.#out : this.#general();
     if (general > this.#total) this.#total = general;
   }
   #out_(frame: Frame): Frame {
@@ -200,7 +189,7 @@ export class Pool {
    */
   #credit(from: Reader | null): void {
     this.#out--;
-    if (this.#lent.length === 0 && this.#waiters.length === 0 && this.#starved.length === 0) {
+    if (this.#calm) {
       if (this.#total > this.max) this.#total--;
       return;
     }
@@ -216,6 +205,10 @@ export class Pool {
       this.#waiters.shift()!.grant(this.#out_(this.#storage()));
     }
     for (let n = this.#starved.length; n > 0 && this.#general() < this.max; n--) this.#starved.shift()!.onCredit();
+    this.#noteCalm();
+  }
+  #noteCalm(): void {
+    this.#calm = this.#lent.length === 0 && this.#waiters.length === 0 && this.#starved.length === 0;
   }
   #storage(): Frame {
     if (this.#free.length === 0 && this.#slots < this.max) this.#addSlab(this.max);
@@ -226,17 +219,15 @@ export class Pool {
   #addSlab(limit: number): void {
     const count = Math.min(SLOTS_PER_SLAB, limit - this.#slots);
     const slab = Buffer.alloc(count * SLOT_BYTES);
-    const words = new Int32Array(slab.buffer, slab.byteOffset, slab.byteLength / 4);
     for (let i = count - 1; i >= 0; i--) {
       const at = i * SLOT_BYTES;
-      const slot = this.#slots + i;
-      this.#free.push(new Frame(slab, at, at + HEADERS_AT, HEADERS_ROOM, at + BODY_AT, BODY_ROOM, slot, words));
+      this.#free.push(new Frame(slab, at + HEADERS_AT, HEADERS_ROOM, at + BODY_AT, BODY_ROOM, this.#slots + i));
     }
     this.#slots += count;
   }
   #poison(frame: Frame): void {
     this.#debug!.delete(frame);
-    frame.headersMemory.fill(POISON, frame.headersAt, frame.headersAt + frame.headersLength);
-    frame.bodyMemory.fill(POISON, frame.bodyAt, frame.bodyAt + frame.bodyLength);
+    frame.headers().fill(POISON);
+    frame.body().fill(POISON);
   }
 }

@@ -1,7 +1,6 @@
 // status-frames.ts: the messages that an engine makes itself, where both engines make the same.
 // They need no pool message and are never sent.
-import { AT_CHANNEL, AT_FLAGS, AT_STATUS, ORIGIN_BIT } from '../protocol/constants';
-import { writeU16 } from '../protocol/header';
+import { ORIGIN_BIT } from '../protocol/constants';
 import { OpCode } from '../protocol/op-code';
 import { AmpeStatus } from '../protocol/status';
 import { publishPoolEmpty } from './diagnostics';
@@ -11,16 +10,26 @@ import type { Pool } from './pool';
 /** A Signal of the engine: channel 0 and id 0 unless it says otherwise afterwards. */
 export function statusSignal(status: AmpeStatus): Frame {
   const frame = looseFrame();
-  frame.memory[frame.at + AT_FLAGS] = OpCode.Signal | ORIGIN_BIT;
-  frame.memory[frame.at + AT_STATUS] = status;
+  frame.flags = OpCode.Signal | ORIGIN_BIT;
+  frame.status = status;
   return frame;
 }
 
-/** The last word of a channel; the message id is the caller's to fill in. */
-export function channelClosedSignal(channel: number, generation: number): Frame {
+/** A channel as its last word speaks of it: the id is that of the message that opened it. */
+export interface ClosedChannel {
+  readonly channel: number;
+  readonly generation: number;
+  readonly idHigh: number;
+  readonly idLow: number;
+}
+
+/** The last word of a channel. */
+export function channelClosedSignal({ channel, generation, idHigh, idLow }: ClosedChannel): Frame {
   const frame = statusSignal(AmpeStatus.ChannelClosed);
-  writeU16(frame.memory, frame.at + AT_CHANNEL, channel);
+  frame.channel = channel;
   frame.generation = generation;
+  frame.idHigh = idHigh;
+  frame.idLow = idLow;
   return frame;
 }
 

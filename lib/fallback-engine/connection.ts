@@ -2,13 +2,22 @@
 // the table decides. Sends from a queue of frames, reads into a backlog of chunks that are parsed in place.
 // Owner: the engine; others hold a channel number. Thread: the engine's.
 // Invariant: a posted frame is in exactly one place: the send queue, the pool (sent), or the tail (comes back).
-import { AT_CHANNEL, AT_FLAGS, AT_STATUS, ORIGIN_BIT, OP_CODE_MASK, WIRE_MASK } from '../protocol/constants';
+import {
+  AT_BODY_LENGTH,
+  AT_FLAGS,
+  AT_HEADERS_LENGTH,
+  AT_ID_HIGH,
+  AT_ID_LOW,
+  HEADER_BYTES,
+  ORIGIN_BIT,
+  WIRE_MASK,
+} from '../protocol/constants';
 import { isDeaf, next, type ChannelEvent, type ChannelState } from '../protocol/channel-state';
 import { Framer, type FrameSink } from '../protocol/framer';
-import { writeU16 } from '../protocol/header';
+import { readU16, readU32 } from '../protocol/header';
 import { OpCode } from '../protocol/op-code';
 import { AmpeStatus } from '../protocol/status';
-import { frameAt, type Frame } from '../engine/frame';
+import { looseFrame, type Frame } from '../engine/frame';
 import type { MailSource } from '../engine/mailbox';
 import { Queue } from '../engine/queue';
 import { READ_BYTES, statusOfLoss, type Dial, type SocketEvents, type StreamSocket } from './net';
@@ -59,8 +68,9 @@ export class Connection implements MailSource, SocketEvents, FrameSink {
     group: GroupOfConnection,
     readonly channel: number,
     readonly generation: number,
-    /** Header bytes of the message that opened the channel: its id is the last word's. */
-    public openerId: Buffer,
+    /** Halves of the id of the message that opened the channel: it is the last word's. */
+    public idHigh: number,
+    public idLow: number,
     accepted: StreamSocket | null,
   ) {
     this.#engine = engine;
@@ -73,7 +83,7 @@ export class Connection implements MailSource, SocketEvents, FrameSink {
 
   /** Queues a checked frame; what cannot be sent any more comes back. */
   post(frame: Frame): void {
-    const opCode = frame.memory[frame.at + AT_FLAGS] & OP_CODE_MASK;
+    const { opCode } = frame;
     if (opCode === OpCode.ByeSignal) return this.#abort(frame);
     if (this.state === 'ended' || this.state === 'finishing') return this.#bringBack(frame);
     this.#sendQueue.push(frame);
@@ -99,8 +109,7 @@ export class Connection implements MailSource, SocketEvents, FrameSink {
     this.dial = null;
     this.#step('connected');
     for (let i = 0; i < this.#sendQueue.length; i++) {
-      const frame = this.#sendQueue.at(i)!;
-      const opCode = frame.memory[frame.at + AT_FLAGS] & OP_CODE_MASK;
+      const { opCode } = this.#sendQueue.at(i)!;
       if (opCode === OpCode.ByeRequest) this.#step('postBye');
       else if (opCode === OpCode.ByeResponse) this.#step('postAnswer');
     }
@@ -173,7 +182,7 @@ export class Connection implements MailSource, SocketEvents, FrameSink {
   }
   #sentOne(length: number): void {
     const frame = this.#sendQueue.shift()!;
-    const opCode = frame.memory[frame.at + AT_FLAGS] & OP_CODE_MASK;
+    const { opCode } = frame;
     this.#engine.countSent(length);
     this.#engine.pool.give(frame);
     if (opCode === OpCode.ByeRequest || opCode === OpCode.ByeResponse) this.#step('byeOut');
@@ -253,7 +262,8 @@ export class Connection implements MailSource, SocketEvents, FrameSink {
     }
     if (greeting) {
       clearTimeout(this.#timer);
-      this.openerId = Buffer.from(memory.subarray(at + 4, at + 12));
+      this.idHigh = readU32(memory, at + AT_ID_HIGH) | 0;
+      this.idLow = readU32(memory, at + AT_ID_LOW) | 0;
       this.#engine.makeVisible(this);
     }
     this.#keep(memory, at, end);
@@ -294,13 +304,17 @@ export class Connection implements MailSource, SocketEvents, FrameSink {
 
   takeFrame(): Frame {
     const run = this.#runs.at(0)!;
-    const frame = frameAt(run.memory, run.at);
-    const length = frame.byteLength;
-    const { memory, at } = frame;
-    memory[at + AT_FLAGS] &= WIRE_MASK;
-    memory[at + AT_STATUS] = 0;
-    writeU16(memory, at + AT_CHANNEL, this.channel);
+    const { memory, at } = run;
+    const frame = looseFrame();
+    // Of what a peer says about itself only this is believed: status stays 0, and the channel is this side's number.
+    frame.flags = memory[at + AT_FLAGS] & WIRE_MASK;
+    frame.idHigh = readU32(memory, at + AT_ID_HIGH) | 0;
+    frame.idLow = readU32(memory, at + AT_ID_LOW) | 0;
+    frame.channel = this.channel;
     frame.generation = this.generation;
+    const headers = readU16(memory, at + AT_HEADERS_LENGTH);
+    frame.place(memory, at + HEADER_BYTES, headers, readU16(memory, at + AT_BODY_LENGTH));
+    const length = frame.byteLength;
     run.at += length;
     this.#backlog -= length;
     this.#engine.countReceived(length);
@@ -387,10 +401,9 @@ export class Connection implements MailSource, SocketEvents, FrameSink {
   }
   /** Back to the application as it was posted; only a HelloRequest becomes the HelloResponse it waits for. */
   #bringBack(frame: Frame): void {
-    const { memory, at } = frame;
-    if ((memory[at + AT_FLAGS] & OP_CODE_MASK) === OpCode.HelloRequest) memory[at + AT_FLAGS] = OpCode.HelloResponse;
-    memory[at + AT_FLAGS] |= ORIGIN_BIT;
-    memory[at + AT_STATUS] = this.#unsentStatus;
+    if (frame.opCode === OpCode.HelloRequest) frame.opCode = OpCode.HelloResponse;
+    frame.flags |= ORIGIN_BIT;
+    frame.status = this.#unsentStatus;
     this.#tail.push(frame);
   }
 

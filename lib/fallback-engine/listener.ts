@@ -1,14 +1,6 @@
 // listener.ts: one listening channel: from its WelcomeRequest to its last word. Accepted connections live on without it.
 // Owner: the engine. Invariant: the WelcomeRequest is answered exactly once, as WelcomeResponse, before the last word.
-import {
-  AT_FLAGS,
-  AT_ID_HIGH,
-  AT_STATUS,
-  LISTEN_ON,
-  MAX_TEXT_HEADERS_BYTES,
-  OP_CODE_MASK,
-  ORIGIN_BIT,
-} from '../protocol/constants';
+import { LISTEN_ON, MAX_TEXT_HEADERS_BYTES, ORIGIN_BIT } from '../protocol/constants';
 import { parseEndpoint, type Endpoint } from '../protocol/address';
 import { OpCode } from '../protocol/op-code';
 import { AmpeStatus } from '../protocol/status';
@@ -20,7 +12,8 @@ import { endpointOf, type EngineOfConnection, type GroupOfConnection } from './r
 
 export class Listener implements MailSource {
   told = false;
-  readonly openerId: Buffer;
+  readonly idHigh: number;
+  readonly idLow: number;
   readonly #engine: EngineOfConnection;
   readonly #group: GroupOfConnection;
   #welcome: Frame | null;
@@ -38,7 +31,8 @@ export class Listener implements MailSource {
     this.#engine = engine;
     this.#group = group;
     this.#welcome = welcome;
-    this.openerId = Buffer.from(welcome.memory.subarray(welcome.at + AT_ID_HIGH, welcome.at + AT_ID_HIGH + 8));
+    this.idHigh = welcome.idHigh;
+    this.idLow = welcome.idLow;
   }
 
   /** Binds and listens. The engine knows the listener by now: it may end at once. */
@@ -111,9 +105,9 @@ export class Listener implements MailSource {
     const frame = this.#welcome;
     if (frame === null) return null;
     this.#welcome = null;
-    const { memory, at } = frame;
-    memory[at + AT_FLAGS] = (memory[at + AT_FLAGS] & ~OP_CODE_MASK) | OpCode.WelcomeResponse | ORIGIN_BIT;
-    memory[at + AT_STATUS] = status;
+    frame.opCode = OpCode.WelcomeResponse;
+    frame.flags |= ORIGIN_BIT;
+    frame.status = status;
     this.#engine.pool.uncount(frame);
     return frame;
   }
@@ -121,8 +115,7 @@ export class Listener implements MailSource {
 
 /** The first field of that name with another value; all others stay as they are. */
 function replaceField(frame: Frame, name: string, value: string): void {
-  const { headersMemory, headersAt, headersLength } = frame;
-  const headers = Buffer.from(headersMemory.subarray(headersAt, headersAt + headersLength));
+  const headers = Buffer.from(frame.headers());
   for (let at = 0, field; (field = nextField(headers, at, headers.length)) !== null; at = field.next) {
     if (field.name !== name) continue;
     const changed = Buffer.concat([headers.subarray(0, at), encodeField(name, value), headers.subarray(field.next)]);

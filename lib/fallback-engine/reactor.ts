@@ -2,7 +2,7 @@
 // One turn: sockets deliver chunks to their connections, receivers take frames and post, and at the end of the tick every
 // connection with new frames sends them in one write. Thread: the one that made it.
 // Invariant: `#channels` holds exactly the channels whose number is in use, until their last word is taken.
-import { AT_ID_HIGH, CONNECT_TO } from '../protocol/constants';
+import { CONNECT_TO } from '../protocol/constants';
 import { parseEndpoint, type Endpoint } from '../protocol/address';
 import { OpCode } from '../protocol/op-code';
 import { PostChannelState } from '../protocol/post-check';
@@ -149,9 +149,8 @@ export class FallbackEngine implements Engine, EngineOfConnection {
     listener.start();
   }
   #hello(group: FallbackGroup, channel: number, frame: Frame): void {
-    const { memory, at } = frame;
-    const id = Buffer.from(memory.subarray(at + AT_ID_HIGH, at + AT_ID_HIGH + 8));
-    const connection = new Connection(this, group, channel, this.channels.generation[channel], id, null);
+    const { idHigh, idLow } = frame;
+    const connection = new Connection(this, group, channel, this.channels.generation[channel], idHigh, idLow, null);
     this.#byNumber[channel] = connection;
     group.channels.add(connection);
     const endpoint = endpointOf(frame, CONNECT_TO, parseEndpoint);
@@ -211,7 +210,7 @@ export class FallbackEngine implements Engine, EngineOfConnection {
       return;
     }
     const generation = this.channels.open(channel, group.id);
-    const connection = new Connection(this, group, channel, generation, Buffer.alloc(8), socket);
+    const connection = new Connection(this, group, channel, generation, 0, 0, socket);
     this.#byNumber[channel] = connection;
     group.channels.add(connection);
   }
@@ -224,8 +223,7 @@ export class FallbackEngine implements Engine, EngineOfConnection {
     this.#free(connection);
   }
   lastWord(channel: Connection | Listener): Frame {
-    const frame = channelClosedSignal(channel.channel, channel.generation);
-    frame.memory.set(channel.openerId, frame.at + AT_ID_HIGH);
+    const frame = channelClosedSignal(channel);
     this.channels.setState(channel.channel, PostChannelState.closed);
     const group = this.#groupOf(channel);
     group?.channels.delete(channel);

@@ -1,7 +1,7 @@
 // send-batch.ts: many queued frames as one write. Small frames are copied side by side, large ones go from where they are.
 // Knows frames and buffers only. The staging memory is one for the thread: what collect() returns is good until its next
 // call, which suffices because the bytes are written at once.
-import { SHORT_BYTES, type Frame } from '../engine/frame';
+import type { Frame } from '../engine/frame';
 import type { Queue } from '../engine/queue';
 
 /** One batch: what a Unix socket's buffer takes at most by default. */
@@ -20,7 +20,7 @@ export interface Batch {
 
 /** The head of the queue as buffers for one gathering write. */
 export function collect(queue: Queue<Frame>): Batch {
-  staging ??= Buffer.allocUnsafeSlow(BATCH_BYTES + SHORT_BYTES);
+  staging ??= Buffer.allocUnsafeSlow(BATCH_BYTES);
   const buffers: Buffer[] = [];
   let from = 0;
   let to = 0;
@@ -30,7 +30,7 @@ export function collect(queue: Queue<Frame>): Batch {
     const bytes = frame.byteLength;
     if (i > 0 && length + bytes > BATCH_BYTES) break;
     if (bytes <= COPY_BYTES) {
-      frame.copyTo(staging, to, bytes);
+      frame.copyTo(staging, to);
       to += bytes;
     } else {
       if (from < to) buffers.push(staging.subarray(from, to));

@@ -2,7 +2,7 @@
 // how far its end has come. The socket and the state machine are the engine thread's.
 // Owner: the engine object until the engine's thread has told the last of it, then its group until the last word is taken.
 // Invariant: the end is acknowledged after the last received frame was taken, and posts behind the acknowledgement wait here.
-import { AT_FLAGS, AT_STATUS, HEADER_BYTES, ORIGIN_BIT } from '../protocol/constants';
+import { ORIGIN_BIT } from '../protocol/constants';
 import { OpCode } from '../protocol/op-code';
 import type { AmpeStatus } from '../protocol/status';
 import type { Frame } from '../engine/frame';
@@ -10,6 +10,8 @@ import type { MailSource } from '../engine/mailbox';
 import type { Pool } from '../engine/pool';
 import { Queue } from '../engine/queue';
 import type { NativeGroup } from './group';
+import type { Tally } from './inbox';
+import { placeBytes } from './host-frame';
 import type { Slab } from './slab';
 
 /** Taken bytes that are acknowledged together: half of what the engine's thread sends ahead for a channel. */
@@ -26,8 +28,8 @@ interface Run {
 /** What a channel may ask of the engine. */
 export interface EngineOfChannel {
   readonly pool: Pool;
-  /** The application was given a received frame. */
-  countDelivered(bytes: number): void;
+  /** Where received frames that the application is given are counted. */
+  readonly delivered: Tally;
   /** The receiver has taken that many bytes more. */
   acknowledge(channel: NativeChannel, bytes: number): void;
   /** Everything received is taken: what is unsent may come back. */
@@ -42,6 +44,7 @@ export class NativeChannel implements MailSource {
   /** Its end is acknowledged: what is posted now stays in this thread. */
   acknowledged = false;
   readonly #engine: EngineOfChannel;
+  readonly #delivered: Tally;
   #first: Run | null = null;
   #newest: Run | null = null;
   #taken = 0; // bytes taken and not acknowledged
@@ -59,6 +62,7 @@ export class NativeChannel implements MailSource {
     readonly idLow: number,
   ) {
     this.#engine = engine;
+    this.#delivered = engine.delivered;
   }
 
   // ── what the engine's thread tells ──
@@ -84,12 +88,14 @@ export class NativeChannel implements MailSource {
 
   takeFrame(): Frame {
     const run = this.#first!;
-    const frame = this.#engine.pool.view(run.slab.memory, run.at, run.slab);
+    const frame = run.slab.frameAt(run.at);
     frame.generation = this.generation;
-    const length = HEADER_BYTES + frame.headersRoom + frame.bodyRoom;
-    run.at += length;
+    const length = frame.byteLength;
+    run.at += placeBytes(length);
     if (--run.frames === 0) this.#first = run.next;
-    this.#engine.countDelivered(length);
+    const delivered = this.#delivered;
+    delivered.frames++;
+    delivered.bytes += length;
     this.#taken += length;
     if (this.#taken >= ACKNOWLEDGE_BYTES) {
       const taken = this.#taken;
@@ -108,8 +114,8 @@ export class NativeChannel implements MailSource {
       this.told = true;
       return this.#engine.lastWord(this);
     }
-    frame.memory[frame.at + AT_FLAGS] |= ORIGIN_BIT;
-    frame.memory[frame.at + AT_STATUS] = this.#lateStatus;
+    frame.flags |= ORIGIN_BIT;
+    frame.status = this.#lateStatus;
     frame.generation = this.generation;
     this.#engine.pool.uncount(frame);
     return frame;

@@ -3,9 +3,7 @@
 // Thread: the one that made it. Owner: the application, and `held` below while something is open or somebody waits; the
 // doorbell knows it weakly, so that a forgotten engine can be collected.
 // Invariant: while somebody waits and this thread is in its event loop, the port is parked: the doorbell will ring.
-import { AT_ID_HIGH, AT_ID_LOW } from '../protocol/constants';
 import { AmpeError } from '../protocol/ampe-error';
-import { readU32, writeU32 } from '../protocol/header';
 import { OpCode } from '../protocol/op-code';
 import { PostChannelState } from '../protocol/post-check';
 import { AmpeStatus } from '../protocol/status';
@@ -22,7 +20,7 @@ import type { Binding } from './binding';
 import { NativeChannel, type EngineOfChannel } from './channel';
 import { NativeGroup } from './group';
 import { engineHandle, groupHandle } from './handles';
-import { Inbox, type InboxHost, type Opened } from './inbox';
+import { Inbox, type InboxHost, type Opened, type Tally } from './inbox';
 import { addPort, connectPort, hold, release, removePort, type Loaded } from './ports';
 import { Staging } from './staging';
 
@@ -33,6 +31,9 @@ export const Command = { closeGroup: 1, endAck: 2, forget: 3, consumed: 4, destr
 const BATCHES_PER_TURN = 16;
 /** The longest wait the binding takes. */
 const MAX_WAIT_MS = 2 ** 31 - 1;
+
+/** Opcodes up to this one change nothing about a channel. */
+const LAST_REGULAR: number = OpCode.Signal;
 
 /** A group that is forgotten and has nothing open is closed. */
 const forgottenGroups = new FinalizationRegistry<{ engine: WeakRef<NativeEngine>; group: number }>(
@@ -157,7 +158,11 @@ export class NativeEngine implements Engine, EngineThreads, EngineOfChannel, Inb
   /** `shared`: openChannel() or refuseShared() has just seen the channel, the table may not know it. */
   post(group: NativeGroup, frame: Frame, channel: number, opCode: number, shared: boolean): void {
     const generation = shared ? this.#life : this.channels.generation[channel];
-    if (opCode >= OpCode.HelloRequest) this.#noteControl(group, frame, channel, opCode, generation);
+    if (opCode <= LAST_REGULAR && this.#acknowledged === 0) {
+      this.#staging.post(frame, channel, generation, group.id);
+      return;
+    }
+    this.#noteControl(group, frame, channel, opCode, generation);
     if (this.#acknowledged > 0) {
       const ended = group.channels.get(channel);
       if (ended?.acknowledged === true) {
@@ -179,8 +184,7 @@ export class NativeEngine implements Engine, EngineThreads, EngineOfChannel, Inb
   }
   #noteControl(group: NativeGroup, frame: Frame, channel: number, opCode: number, generation: number): void {
     if (opCode === OpCode.HelloRequest || opCode === OpCode.WelcomeRequest) {
-      const { memory, at } = frame;
-      this.#addChannel(group, channel, generation, readU32(memory, at + AT_ID_HIGH), readU32(memory, at + AT_ID_LOW));
+      this.#addChannel(group, channel, generation, frame.idHigh, frame.idLow);
     } else if (opCode === OpCode.ByeRequest || opCode === OpCode.ByeResponse) {
       this.channels.setState(channel, PostChannelState.byePosted);
       this.#noteBye(channel);
@@ -216,9 +220,8 @@ export class NativeEngine implements Engine, EngineThreads, EngineOfChannel, Inb
 
   // ── channels of this thread's groups ──
 
-  countDelivered(bytes: number): void {
-    this.#inbox.delivered++;
-    this.#inbox.deliveredBytes += bytes;
+  get delivered(): Tally {
+    return this.#inbox.delivered;
   }
   acknowledge({ channel, generation }: NativeChannel, bytes: number): void {
     this.#staging.command(Command.consumed, channel, generation, bytes);
@@ -230,9 +233,7 @@ export class NativeEngine implements Engine, EngineThreads, EngineOfChannel, Inb
   }
   lastWord(channel: NativeChannel): Frame {
     const { channel: number, generation, group } = channel;
-    const frame = channelClosedSignal(number, generation);
-    writeU32(frame.memory, frame.at + AT_ID_HIGH, channel.idHigh);
-    writeU32(frame.memory, frame.at + AT_ID_LOW, channel.idLow);
+    const frame = channelClosedSignal(channel);
     if (channel.acknowledged) this.#acknowledged--;
     group.channels.delete(number);
     this.channels.setState(number, PostChannelState.closed);

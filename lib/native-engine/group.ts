@@ -2,7 +2,7 @@
 // Owner: the application; the engine object holds it only while a channel may still bring something or a receiver waits, so that
 // a forgotten group can be collected. Invariant: what a closed group still gets is dropped.
 import { PostChannelState } from '../protocol/post-check';
-import type { AmpeStatus } from '../protocol/status';
+import { AmpeStatus } from '../protocol/status';
 import type { EngineGroup, GroupEvents } from '../engine/engine';
 import type { Frame } from '../engine/frame';
 import { Mailbox } from '../engine/mailbox';
@@ -47,6 +47,7 @@ export class NativeGroup implements EngineGroup {
   }
   refuse(channel: number, generation: number, opCode: number): AmpeStatus {
     const { channels } = this.#engine;
+    if (!this.#shared && channels.isOpen(channel, generation, this.id)) return AmpeStatus.Success;
     const state = channels.state[channel] ?? PostChannelState.unknown;
     const known = state !== PostChannelState.unknown && state !== PostChannelState.closed;
     // Other threads have numbers of their own, and may have posted a Bye to ours.

@@ -6,6 +6,7 @@ import type { Pool } from '../engine/pool';
 import type { Binding } from './binding';
 import type { NativeChannel } from './channel';
 import type { NativeGroup } from './group';
+import { placeBytes } from './host-frame';
 import { Slabs, type Slab } from './slab';
 
 /** What comes: the numbers are those of the binding, see `tables.recordKinds`. */
@@ -42,6 +43,11 @@ export interface InboxHost {
   onGroupGone(group: number): void;
   onEngineGone(): void;
 }
+/** Received frames, and their bytes. */
+export interface Tally {
+  frames: number;
+  bytes: number;
+}
 /** How a channel came into being. */
 export interface Opened {
   listener: boolean;
@@ -52,9 +58,8 @@ export interface Opened {
 export class Inbox {
   /** Whether the last drain() left something. */
   more = false;
-  /** Received frames that the application was given since the last drain(), which tells the engine, and their bytes. */
-  delivered = 0;
-  deliveredBytes = 0;
+  /** What the application was given since the last drain(), which tells the engine. */
+  readonly delivered: Tally = { frames: 0, bytes: 0 };
   readonly #binding: Binding;
   readonly #port: number;
   readonly #host: InboxHost;
@@ -75,9 +80,10 @@ export class Inbox {
     this.#sorting = true;
     const slab = this.#slabs.current();
     const records = this.#records;
-    records[5] = this.delivered;
-    records[6] = this.deliveredBytes;
-    this.delivered = this.deliveredBytes = 0;
+    const { delivered } = this;
+    records[5] = delivered.frames;
+    records[6] = delivered.bytes;
+    delivered.frames = delivered.bytes = 0;
     const count = this.#binding.drain(this.#port, slab.memory, slab.at, records);
     slab.at = records[2];
     this.more = records[3] !== 0;
@@ -158,11 +164,11 @@ export class Inbox {
     const end = at + records[record + 5];
     while (at < end) {
       slab.live++;
-      const frame = pool.view(slab.memory, at, slab);
+      const frame = slab.frameAt(at);
       frame.generation = records[record + 3];
       // Posted by this thread, it counts until the receiver takes it: a producer must not outrun what comes back.
       frame.counted = frame.countsUntilTaken = records[record + 6] === 1;
-      at += frame.byteLength;
+      at += placeBytes(frame.byteLength);
       if (group === undefined || group.closed) pool.give(frame);
       else group.mailbox.addMail(frame);
     }

@@ -1,8 +1,10 @@
 // slab.ts: memory for received frames: what the engine's thread has is copied here in batches, and messages view it in place.
 // A slab counts the frames in it that were not taken or not given back. When none is left it is used again from its start:
-// memory that is in the cache already, and no work for the garbage collector.
+// memory that is in the cache already, and no work for the garbage collector. So are the objects that stand for frames: where a
+// frame begins there is the object that stood for the last one there, and its view of the body is good again if that has the same size.
 // Thread: that of its engine. Invariant: nobody looks at bytes of a slab whose count is 0.
-import type { SharedMemory } from '../engine/frame';
+import { looseFrame, type Frame, type SharedMemory } from '../engine/frame';
+import { PLACE_SHIFT, placeHostFrame } from './host-frame';
 
 /** Twice the greatest frame there is, so that one always fits; small enough for the second-level cache. */
 export const SLAB_BYTES = 256 * 1024;
@@ -10,6 +12,8 @@ export const SLAB_BYTES = 256 * 1024;
 const MIN_ROOM_BYTES = 16 * 1024;
 /** Empty slabs kept for the next burst. */
 const MAX_FREE_SLABS = 4;
+/** Frames that begin before this have objects that are kept: about what one batch brings. */
+const KEPT_FRAMES_BYTES = 64 * 1024;
 
 export class Slab implements SharedMemory {
   /** Plain memory of its own: not Node's pool, from which others take as well. */
@@ -18,10 +22,25 @@ export class Slab implements SharedMemory {
   at = 0;
   /** Frames in it that somebody may look at. */
   live = 0;
+  readonly #words = new Int32Array(this.memory.buffer, 0, SLAB_BYTES >> 2);
+  readonly #frames: (Frame | null)[] = new Array<Frame | null>(KEPT_FRAMES_BYTES >> PLACE_SHIFT).fill(null);
   readonly #slabs: Slabs;
 
   constructor(slabs: Slabs) {
     this.#slabs = slabs;
+  }
+  /** The frame at that offset, which is in use from now on; `live` counts it already. */
+  frameAt(at: number): Frame {
+    const kept = this.#frames;
+    const place = at >> PLACE_SHIFT;
+    let frame = place < kept.length ? kept[place] : null;
+    if (frame === null) {
+      frame = looseFrame();
+      frame.shared = this;
+      if (place < kept.length) kept[place] = frame;
+    }
+    placeHostFrame(frame, this.memory, this.#words, at);
+    return frame;
   }
   drop(): void {
     if (--this.live === 0) this.#slabs.emptied(this);
@@ -40,12 +59,13 @@ export class Slabs {
   }
   /** Another slab, empty, because the current one has not room enough. */
   next(): Slab {
-    if (this.#current.live > 0) this.#current = this.#free.pop() ?? new Slab(this);
+    const taken = this.#current.memory.length === 0; // by the application, which may transfer what it can reach
+    if (taken || this.#current.live > 0) this.#current = this.#free.pop() ?? new Slab(this);
     this.#current.at = 0;
     return this.#current;
   }
   /** Called by a slab that has no live frame any more. */
   emptied(slab: Slab): void {
-    if (slab !== this.#current && this.#free.length < MAX_FREE_SLABS) this.#free.push(slab);
+    if (slab !== this.#current && this.#free.length < MAX_FREE_SLABS && slab.memory.length > 0) this.#free.push(slab);
   }
 }

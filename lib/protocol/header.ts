@@ -70,11 +70,16 @@ const idHalves = new Uint32Array(2);
 const idWhole = new BigUint64Array(idHalves.buffer);
 const [HIGH_HALF, LOW_HALF] = new Uint8Array(Uint32Array.of(1).buffer)[0] === 1 ? [1, 0] : [0, 1];
 
+/** A message id from its halves, signed or not. */
+export function messageIdOf(high: number, low: number): bigint {
+  idHalves[HIGH_HALF] = high;
+  idHalves[LOW_HALF] = low;
+  return idWhole[0];
+}
+
 /** The message id of the header at `at`. */
 export function readMessageId(memory: Uint8Array, at: number): bigint {
-  idHalves[HIGH_HALF] = readU32(memory, at + AT_ID_HIGH);
-  idHalves[LOW_HALF] = readU32(memory, at + AT_ID_LOW);
-  return idWhole[0];
+  return messageIdOf(readU32(memory, at + AT_ID_HIGH), readU32(memory, at + AT_ID_LOW));
 }
 
 /** Writes the low 64 bits of `id` as the message id of the header at `at`. */
@@ -83,16 +88,35 @@ export function writeMessageId(memory: Uint8Array, at: number, id: bigint): void
   writeU32(memory, at + AT_ID_LOW, Number(id & 0xffffffffn));
 }
 
-/** The fields of the header at `at` as a plain object. The opcode is the one in the bytes, valid or not. */
-export function snapshotOf(memory: Uint8Array, at: number): BinaryHeader {
-  const flags = memory[at + AT_FLAGS];
+/** A header that is taken apart: flags and status as the wire has them, the id in halves. */
+export interface HeaderFields {
+  readonly channel: number;
+  readonly flags: number;
+  readonly status: number;
+  readonly idHigh: number;
+  readonly idLow: number;
+}
+
+/** The header as a plain object. The opcode is the one in the flags, valid or not. */
+export function snapshotOf({ channel, flags, status, idHigh, idLow }: HeaderFields): BinaryHeader {
   return {
-    channelNumber: readU16(memory, at + AT_CHANNEL),
+    channelNumber: channel,
     opCode: (flags & OP_CODE_MASK) as OpCode,
     origin: (flags & ORIGIN_BIT) === 0 ? Origin.application : Origin.engine,
     more: (flags & MORE_BIT) !== 0,
-    status: rawToStatus(memory[at + AT_STATUS]),
-    messageId: readMessageId(memory, at),
+    status: rawToStatus(status),
+    messageId: messageIdOf(idHigh, idLow),
+  };
+}
+
+/** The header at `at`, taken apart. */
+export function fieldsAt(memory: Uint8Array, at: number): HeaderFields {
+  return {
+    channel: readU16(memory, at + AT_CHANNEL),
+    flags: memory[at + AT_FLAGS],
+    status: memory[at + AT_STATUS],
+    idHigh: readU32(memory, at + AT_ID_HIGH),
+    idLow: readU32(memory, at + AT_ID_LOW),
   };
 }
 
@@ -149,7 +173,7 @@ export function decodeFrame(frame: Uint8Array): DecodedFrame {
   }
   const bytes = Buffer.from(frame.buffer, frame.byteOffset, length);
   return {
-    header: snapshotOf(frame, 0),
+    header: snapshotOf(fieldsAt(frame, 0)),
     headers: bytes.subarray(HEADER_BYTES, HEADER_BYTES + headersLength),
     body: bytes.subarray(HEADER_BYTES + headersLength),
   };

@@ -3,8 +3,8 @@
 // The first row (is there a message, does the engine run, is it this engine's) is the caller's: it needs objects.
 // Invariant: the checks come in the order of docs/PROTOCOL.md section 3; the first one that fails names the status.
 
-import { MAX_BODY_BYTES, MAX_TEXT_HEADERS_BYTES, MORE_BIT, OP_CODE_MASK } from './constants';
-import { messageRole, messageType, OpCode } from './op-code';
+import { MAX_BODY_BYTES, MAX_TEXT_HEADERS_BYTES, MORE_BIT, WIRE_MASK } from './constants';
+import { isOpCode, messageRole, messageType, OpCode } from './op-code';
 import { AmpeStatus } from './status';
 
 /** What a channel number stands for when something is posted to it. */
@@ -22,6 +22,23 @@ export const PostChannelState = {
 } as const;
 export type PostChannelState = (typeof PostChannelState)[keyof typeof PostChannelState];
 
+// What opcode and `more` say about a message, by the bits of the flags byte: one look instead of several questions.
+const REFUSED_OP_CODE = 1;
+const NEEDS_ID = 2;
+const REFUSED_MORE = 4;
+const OPENS_CHANNEL = 8;
+const TRAITS = Uint8Array.from({ length: WIRE_MASK + 1 }, (_, flags) => {
+  const opCode = flags & ~MORE_BIT;
+  // WelcomeResponse is the last opcode, and only the engine makes it.
+  if (!isOpCode(opCode) || opCode === OpCode.WelcomeResponse) return REFUSED_OP_CODE;
+  const opens = opCode === OpCode.HelloRequest || opCode === OpCode.WelcomeRequest;
+  return (
+    (messageRole(opCode) === 'response' ? NEEDS_ID : 0) |
+    ((flags & MORE_BIT) !== 0 && messageType(opCode) !== 'regular' ? REFUSED_MORE : 0) |
+    (opens ? OPENS_CHANNEL : 0)
+  );
+});
+
 /**
  * Rows 2 to 6: what the message alone tells.
  * @param flags the raw flags byte
@@ -38,13 +55,11 @@ export function refuseMessage(
   headersLength: number,
   bodyLength: number,
 ): AmpeStatus {
-  const raw = flags & OP_CODE_MASK;
-  // WelcomeResponse is the last opcode, and only the engine makes it.
-  if (raw >= OpCode.WelcomeResponse) return AmpeStatus.InvalidOpCode;
-  const opCode = raw as OpCode;
-  if (idIsZero && messageRole(opCode) === 'response') return AmpeStatus.InvalidMessageId;
-  if ((flags & MORE_BIT) !== 0 && messageType(opCode) !== 'regular') return AmpeStatus.InvalidMoreUsage;
-  const opensChannel = opCode === OpCode.HelloRequest || opCode === OpCode.WelcomeRequest;
+  const traits = TRAITS[flags & WIRE_MASK];
+  if (traits === REFUSED_OP_CODE) return AmpeStatus.InvalidOpCode;
+  if (idIsZero && (traits & NEEDS_ID) !== 0) return AmpeStatus.InvalidMessageId;
+  if ((traits & REFUSED_MORE) !== 0) return AmpeStatus.InvalidMoreUsage;
+  const opensChannel = (traits & OPENS_CHANNEL) !== 0;
   if ((channelNumber === 0) !== opensChannel) return AmpeStatus.InvalidChannelNumber;
   if (headersLength > MAX_TEXT_HEADERS_BYTES) return AmpeStatus.InvalidHeadersLen;
   if (opensChannel && headersLength === 0) return AmpeStatus.WrongAddress;

@@ -8,6 +8,7 @@
 
 #include "addon/arguments.h"
 #include "core/engine.h"
+#include "core/host_frame.h"
 #include "core/port.h"
 #include "protocol/constants.h"
 #include "protocol/header.h"
@@ -48,25 +49,44 @@ bool is_whole_run(const Run& run, const uint8_t* bytes) {
   return run.channel >= kFirstChannel && run.channel <= kLastChannel && are_whole_frames(bytes, run.bytes, run.frames);
 }
 
-bool are_whole_runs(const View<uint8_t>& memory, const Run* runs, size_t count) {
+/** Whether the runs are for channels there can be, and lie in that memory. */
+bool lie_within(const View<uint8_t>& memory, const Run* runs, size_t count) {
   size_t at = 0;
   for (size_t index = 0; index < count; index++) {
-    if (!memory.holds(at, runs[index].bytes) || !is_whole_run(runs[index], memory.data + at)) return false;
-    at += runs[index].bytes;
+    const Run& run = runs[index];
+    if (run.channel < kFirstChannel || run.channel > kLastChannel || !memory.holds(at, run.bytes)) return false;
+    at += run.bytes;
   }
   return true;
 }
 
-/** flush(port, staging, runs, count): settled total, or kNoMemory, kBadMemory. */
+/** Turns what is staged into frames of the wire, where it is; the runs say how long they are then. false: not whole frames. */
+bool pack(uint8_t* memory, Run* runs, size_t count) {
+  const uint8_t* from = memory;
+  uint8_t* to = memory;
+  for (size_t index = 0; index < count; index++) {
+    Run& run = runs[index];
+    const size_t packed = pack_host_frames(from, run.bytes, run.frames, static_cast<uint16_t>(run.channel), to);
+    if (packed == 0) return false;
+    from += run.bytes;
+    to += packed;
+    run.bytes = static_cast<uint32_t>(packed);
+  }
+  return true;
+}
+
+/** flush(port, staging, runs, count): settled total, or kNoMemory, kBadMemory. Both arrays are used up unless it is kNoMemory. */
 napi_value flush(napi_env env, napi_callback_info info) {
   Arguments<4> arguments(env, info);
   const View<uint8_t> staging = arguments.array<uint8_t>(1);
   const View<uint32_t> words = arguments.array<uint32_t>(2);
   const uint32_t count = arguments.number(3);
   if (!arguments.good()) return arguments.refuse("flush(port, Uint8Array, Uint32Array, number)");
-  const auto* runs = reinterpret_cast<const Run*>(words.data);
-  if (count > words.length / kRunWords || !are_whole_runs(staging, runs, count)) return as_number(env, kBadMemory);
+  auto* runs = reinterpret_cast<Run*>(words.data);
+  if (count > words.length / kRunWords || !lie_within(staging, runs, count)) return as_number(env, kBadMemory);
   Port& port = arguments.port();
+  if (!port.has_room(runs, count)) return as_number(env, kNoMemory);
+  if (!pack(staging.data, runs, count)) return as_number(env, kBadMemory);
   if (!port.flush(staging.data, runs, count)) return as_number(env, kNoMemory);
   return as_number(env, port.settled());
 }

@@ -59,26 +59,13 @@ Connection::~Connection() {
 // ── from the application ──
 
 bool Connection::post(Piece* piece) {
-  // The rest of a frame that was cut goes out even behind a Bye that overtook it in another thread's queue.
-  bool late = bye_posted_ && piece->sent == 0;
-  if (state_ == ChannelState::ended || state_ == ChannelState::finishing || late) {
+  if (is_late(piece->sent) || piece->sent > 0) {
     Event* block = make_block(*piece);
     if (block == nullptr) return false;
-    // What is queued before it may come back as well, and first.
-    if (!queue_.empty() || !late_.empty()) late_.push(block);
-    else bring_back(block, state_ == ChannelState::ended ? unsent_status_ : Status::channel_closed);
+    post(block);
     return true;
   }
   bool owned = own_gate();
-  if (piece->sent > 0) {
-    Event* block = make_block(*piece);
-    if (block == nullptr) return false;
-    queue_.push_front(block);
-    reactor_.gate(number_).state.store(GateState::closed, std::memory_order_release);
-    blocked_ = true;
-    update_interest();
-    return true;
-  }
   bool bye = is_bye(piece->last);
   bool direct = piece->length >= kDirectBytes && !bye;
   if (owned && direct && queue_.empty() && can_send() && !hiccup_) {
@@ -100,6 +87,31 @@ bool Connection::post(Piece* piece) {
   if (can_send() && !blocked_) reactor_.mark_dirty(this);
   else update_interest();
   return true;
+}
+
+void Connection::post(Event* block) {
+  if (is_late(block->sent)) {
+    // What is queued before it may come back as well, and first.
+    if (!queue_.empty() || !late_.empty()) late_.push(block);
+    else bring_back(block, state_ == ChannelState::ended ? unsent_status_ : Status::channel_closed);
+    return;
+  }
+  own_gate();
+  if (block->sent > 0) {
+    // The rest of a frame that was cut by an inline send, for which everybody else waits.
+    queue_.push_front(block);
+    reactor_.gate(number_).state.store(GateState::closed, std::memory_order_release);
+    blocked_ = true;
+  } else {
+    queue_.push(block);
+  }
+  if (can_send() && !blocked_) reactor_.mark_dirty(this);
+  else update_interest();
+}
+
+/** Whether a post cannot go out any more. What was cut is finished even behind a Bye that overtook it in another thread's queue. */
+bool Connection::is_late(uint32_t sent) const {
+  return state_ == ChannelState::ended || state_ == ChannelState::finishing || (bye_posted_ && sent == 0);
 }
 
 void Connection::abort() {

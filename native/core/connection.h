@@ -40,6 +40,8 @@ class Connection final : public Channel, public PausedNode {
 
   /** Queues or sends checked frames of one piece; false: no memory, and nothing has changed but what `piece` says. */
   bool post(Piece* piece);
+  /** The same for data frames in a block of their own, which it takes. */
+  void post(Event* block);
   void abort() override;
   /** Sends what is queued until the socket is full. */
   void flush();
@@ -65,6 +67,7 @@ class Connection final : public Channel, public PausedNode {
   bool can_send() const;
   bool send_directly(Piece* piece);
   void note_failed_write(OsError error);
+  bool is_late(uint32_t sent) const;
   void fail_sending(Status status);
   // Receiving.
   void read();

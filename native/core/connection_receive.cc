@@ -32,7 +32,7 @@ void Connection::read() {
 
 /** One system call. false: the connection is over. `more`: the socket may have more. */
 bool Connection::read_once(bool* more) {
-  Event* chunk = reactor_.take_chunk();
+  Event* chunk = reactor_.take_chunk(group_->port);
   if (chunk == nullptr) {
     hiccup_ = true;
     reactor_.retry_soon(this);

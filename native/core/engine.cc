@@ -94,6 +94,7 @@ Port* Engine::add_port(Doorbell* doorbell) {
     return nullptr;
   }
   retain();
+  shared_->port_count.fetch_add(1, std::memory_order_relaxed);
   table->arrivals.push(port);
   shared_->has_arrivals.store(true, std::memory_order_seq_cst);
   return port;
@@ -143,6 +144,8 @@ Port* Engine::attach(uint64_t number, Doorbell* doorbell) {
 
 void Engine::detach(Port* port) {
   Engine& engine = port->engine_;
+  port->stop_driving();
+  engine.shared_->port_count.fetch_sub(1, std::memory_order_relaxed);
   port->close_inbox();
   if (port == engine.owner_ && engine.running_) {
     {

@@ -50,6 +50,9 @@ struct Event {
   uint32_t room() const { return capacity - end; }
 };
 
+/** What one read brings at most: about what a Unix socket holds by default is read in a few. */
+constexpr size_t kChunkBytes = 64 * 1024;
+
 /** Null: no memory. */
 Event* make_event(size_t capacity);
 void free_event(Event* event);

@@ -9,6 +9,8 @@
 #include <new>
 #include <thread>
 
+#include "core/host_frame.h"
+#include "core/reactor.h"
 #include "core/records.h"
 #include "core/shared.h"
 #include "os/clock.h"
@@ -25,6 +27,13 @@ constexpr uint32_t kInlineBytes = 64 * 1024;
 /** How often a thread that needs a channel number lets the engine's thread run first, to take back what it gave. */
 constexpr int kNumberWaits = 20'000;
 
+/** A run of this size is worth memory of its own. */
+constexpr uint32_t kBlockBytes = 2048;
+/** What one drain copies, about: what is copied is read soon, and should be in the cache then. */
+constexpr size_t kDrainBytes = 64 * 1024;
+/** Copied chunks that wait for the engine's thread: as many as it fills while the application handles one. */
+constexpr size_t kMostSpent = 4;
+
 size_t aligned(size_t size) { return (size + 7) & ~size_t{7}; }
 size_t record_size(uint32_t bytes) { return aligned(sizeof(RunRecord) + bytes); }
 
@@ -40,6 +49,9 @@ bool is_data_only(const uint8_t* frames, const Run& run) {
 }  // namespace
 
 Port::~Port() {
+  drop_queued_blocks();
+  while (Event* event = spent_.take()) free_event(event);
+  while (Event* event = inbox_.access()->spent.take()) free_event(event);
   while (Event* event = draining_.take()) free_event(event);
   while (Event* event = outgoing_.take()) free_event(event);
   while (Event* event = inbox_.access()->events.take()) free_event(event);
@@ -83,6 +95,7 @@ uint32_t Port::take_number() {
   Shared& shared = engine_.shared();
   uint32_t number = shared.numbers.access()->take();
   if (number != 0 || queue_.all_consumed()) return number;
+  drive();
   for (int i = 0; i < kNumberWaits && !queue_.all_consumed(); i++) std::this_thread::yield();
   return shared.numbers.access()->take();
 }
@@ -121,11 +134,8 @@ bool Port::flush(const uint8_t* bytes, const Run* runs, size_t run_count) {
     settled_.fetch_add(dropped, std::memory_order_release);
     return true;
   }
-  // Room first, so that what follows cannot fail; it costs nothing when it is not used.
-  size_t size = 0;
-  for (size_t i = 0; i < run_count; i++) size += record_size(runs[i].bytes);
-  if (queue_.reserve(size) == nullptr) return false;
-  queue_.cancel(size);
+  // Room first, so that what follows cannot fail.
+  if (!has_room(runs, run_count)) return false;
   size_t first = 0;
   Sent sent;
   if (may_send_inline(runs, run_count)) {
@@ -138,17 +148,28 @@ bool Port::flush(const uint8_t* bytes, const Run* runs, size_t run_count) {
   }
   count(shared.counters.queuedRuns, run_count - first);
   for (size_t i = first; i < run_count; i++) {
-    write_run(bytes, runs[i], i == first ? sent : Sent());
+    Sent of_it = i == first ? sent : Sent();
+    if (!write_block(bytes, runs[i], of_it)) write_run(bytes, runs[i], of_it);
     bytes += runs[i].bytes;
   }
   queue_.publish();
-  shared.wake_engine();
+  wake_engine();
+  return true;
+}
+
+/** It costs nothing when it is not used. */
+bool Port::has_room(const Run* runs, size_t run_count) {
+  size_t size = 0;
+  for (size_t i = 0; i < run_count; i++) size += record_size(runs[i].bytes);
+  if (size == 0) return true;
+  if (queue_.reserve(size) == nullptr) return false;
+  queue_.cancel(size);
   return true;
 }
 
 bool Port::may_send_inline(const Run* runs, size_t run_count) const {
   // Nothing of this thread is on its way, or an older message of the same channel could be overtaken.
-  if (run_count > kInlineRuns || !queue_.all_consumed()) return false;
+  if ((run_count > kInlineRuns && !driving_) || !queue_.all_consumed()) return false;
   uint32_t total = 0;
   for (size_t i = 0; i < run_count; i++) {
     total += runs[i].bytes;
@@ -209,6 +230,40 @@ void Port::write_run(const uint8_t* bytes, const Run& run, const Sent& sent) {
   std::memcpy(record->bytes(), bytes + sent.offset, length);
 }
 
+/** What is much is handed over as it shall be queued, and not copied a second time. false: it is not, or there is no memory. */
+bool Port::write_block(const uint8_t* bytes, const Run& run, const Sent& sent) {
+  uint32_t length = run.bytes - sent.offset;
+  if (length < kBlockBytes || !is_data_only(bytes, run)) return false;
+  Event* block = make_event(length);
+  if (block == nullptr) return false;
+  std::memcpy(block->bytes(), bytes + sent.offset, length);
+  block->end = length;
+  block->count = run.frames - sent.frames;
+  block->channel = run.channel;
+  block->generation = run.generation;
+  block->group = run.group;
+  block->tag = run.tag;
+  block->sent = sent.of_next;
+  block->poster = this;
+  auto* record = reinterpret_cast<BlockRecord*>(queue_.reserve(sizeof(BlockRecord)));
+  record->header = {RecordType::block, sizeof(BlockRecord)};
+  record->block = block;
+  return true;
+}
+
+/** Those nobody takes any more. */
+void Port::drop_queued_blocks() {
+  size_t length = 0;
+  while (uint8_t* bytes = queue_.peek(&length)) {
+    for (size_t at = 0; at < length;) {
+      auto* header = reinterpret_cast<RecordHeader*>(bytes + at);
+      if (header->type == RecordType::block) free_event(reinterpret_cast<BlockRecord*>(header)->block);
+      at += header->size;
+    }
+    queue_.consume(length);
+  }
+}
+
 bool Port::update(uint32_t group, const uint8_t* frame, size_t length) {
   size_t size = aligned(sizeof(UpdateRecord) + length);
   auto* record = reinterpret_cast<UpdateRecord*>(queue_.reserve(size));
@@ -218,7 +273,7 @@ bool Port::update(uint32_t group, const uint8_t* frame, size_t length) {
   record->length = static_cast<uint32_t>(length);
   std::memcpy(record->bytes(), frame, length);
   queue_.publish();
-  engine_.shared().wake_engine();
+  wake_engine();
   return true;
 }
 
@@ -237,43 +292,103 @@ bool Port::command(Command kind, uint32_t a, uint32_t b, uint32_t c) {
     if (group != nullptr) group->closing.store(true, std::memory_order_relaxed);
   }
   queue_.publish();
-  shared.wake_engine();
+  // That bytes were taken lets the engine read on, for which this thread's next turn is soon enough.
+  if (kind != Command::consumed || !driving_ || !shared.driver.is_lent()) wake_engine();
   return true;
+}
+
+// ── application thread: running the reactor ──
+
+bool Port::drive() {
+  if (!driving_) return false;
+  Shared& shared = engine_.shared();
+  if (!shared.driver.begin()) {
+    driving_ = !shared.driver.is_engines();
+    return false;
+  }
+  engine_.reactor().turn(0);
+  shared.driver.end();
+  if (shared.stop.load(std::memory_order_relaxed) || shared.port_count.load(std::memory_order_relaxed) > 1) stop_driving();
+  return true;
+}
+
+void Port::stop_driving() {
+  if (!driving_) return;
+  driving_ = false;
+  engine_.shared().driver.give_back();
+}
+
+/** What was posted is taken now: here, or by the engine's thread. */
+void Port::wake_engine() {
+  if (!drive()) engine_.shared().wake_engine();
 }
 
 // ── application thread: receiving ──
 
+namespace {
+struct Copied {
+  uint32_t frames = 0;
+  size_t used = 0;    // bytes of the slab
+  size_t needed = 0;  // bytes of the next frame, when there was no room for it
+};
+
+/** Moves frames from the event to the slab, until [at, capacity) is full or enough is copied. */
+Copied copy_frames(Event* event, uint8_t* slab, size_t at, size_t capacity, size_t enough) {
+  Copied copied;
+  while (event->count > copied.frames && at + copied.used < enough) {
+    const uint8_t* frame = event->begin();
+    size_t length = frame_length(frame);
+    size_t place = place_bytes(length);
+    if (place > capacity - at - copied.used) {
+      copied.needed = place;
+      break;
+    }
+    write_host_frame(slab + at + copied.used, frame, length);
+    event->at += static_cast<uint32_t>(length);
+    copied.used += place;
+    copied.frames++;
+  }
+  event->count -= copied.frames;
+  return copied;
+}
+
+bool holds_frames(const Event& event) {
+  return event.kind == EventKind::frames || event.kind == EventKind::mail || event.kind == EventKind::tail;
+}
+}  // namespace
+
 DrainResult Port::drain(uint8_t* slab, size_t at, size_t capacity, Record* records, size_t max_records) {
   DrainResult result;
   result.used = at;
+  if (draining_.empty() && !arrived_some_.load(std::memory_order_acquire)) drive();
   if (draining_.empty()) {
     auto inbox = inbox_.access();
     draining_.append(inbox->events);
+    inbox->spent.append(spent_);
+    inbox->spent_count += spent_count_;
+    spent_count_ = 0;
     arrived_some_.store(false, std::memory_order_relaxed);
   }
   while (Event* event = draining_.front()) {
-    if (result.records == max_records) break;
-    size_t length = event->kind == EventKind::opened ? 0 : event->length();
-    if (length > capacity - result.used) {
-      result.needed = length;
-      break;
-    }
-    draining_.take();
-    Record& record = records[result.records++];
-    record = {static_cast<uint32_t>(event->kind), event->group, event->channel, event->generation, 0, 0, event->count, 0};
+    if (result.records == max_records || result.used >= at + kDrainBytes) break;
+    Record record = {static_cast<uint32_t>(event->kind), event->group, event->channel, event->generation, 0, 0, event->count, 0};
     if (event->kind == EventKind::opened) {
       record.at = event->at;
       record.length = event->end;
       record.b = event->tag;
-    } else if (length > 0) {
-      std::memcpy(slab + result.used, event->begin(), length);
+    } else if (holds_frames(*event)) {
+      Copied copied = copy_frames(event, slab, result.used, capacity, at + kDrainBytes);
+      result.needed = copied.needed;
+      if (copied.frames == 0) break;
       record.at = static_cast<uint32_t>(result.used);
-      record.length = static_cast<uint32_t>(length);
-      // The next frames begin at a multiple of 8: headers are read with aligned loads.
-      result.used = aligned(result.used + length) <= capacity ? aligned(result.used + length) : capacity;
+      record.length = static_cast<uint32_t>(copied.used);
+      record.a = copied.frames;
+      result.used += copied.used;
     }
     if (event->kind == EventKind::mail || event->kind == EventKind::tail) record.a = event->poster == this ? 1 : 0;
-    free_event(event);
+    records[result.records++] = record;
+    if (holds_frames(*event) && event->count > 0) break;
+    dispose(draining_.take());
   }
   result.more = !draining_.empty();
   if (result.records > 0) {
@@ -281,6 +396,16 @@ DrainResult Port::drain(uint8_t* slab, size_t at, size_t capacity, Record* recor
     count(engine_.shared().counters.batchedEvents, result.records);
   }
   return result;
+}
+
+/** Chunks go back to be read into again: the memory is in the cache, and nobody has to ask for it. */
+void Port::dispose(Event* event) {
+  if (event->capacity != kChunkBytes || spent_count_ >= kMostSpent) {
+    free_event(event);
+    return;
+  }
+  spent_.push(event);
+  spent_count_++;
 }
 
 void Port::note_delivered(uint32_t frames, uint32_t bytes) {
@@ -295,6 +420,7 @@ bool Port::park() {
   if (!inbox->events.empty()) return false;
   if (inbox->woken_soon) spinner_.note_short_sleep();
   inbox->woken_soon = false;
+  if (!spinner_.worth_it()) stop_driving();
   inbox->parked = true;
   inbox->parked_at_ns = engine_.shared().kernel.clock->now_ns();
   return true;
@@ -308,12 +434,19 @@ bool Port::spin() {
     inbox->parked = false;
   }
   count(shared.counters.spins);
-  bool found = spinner_.look(*shared.kernel.clock, shared.options.spin_ns(),
-                             [this] { return arrived_some_.load(std::memory_order_acquire); });
+  if (!driving_ && shared.port_count.load(std::memory_order_relaxed) == 1 && shared.driver.request()) {
+    driving_ = true;
+    shared.wake_engine();
+  }
+  bool found = spinner_.look(*shared.kernel.clock, shared.options.spin_ns(), [this] {
+    drive();
+    return arrived_some_.load(std::memory_order_acquire);
+  });
   if (found) {
     count(shared.counters.spinHits);
     return true;
   }
+  stop_driving();
   auto inbox = inbox_.access();
   inbox->parked = inbox->events.empty();
   return !inbox->parked;
@@ -329,6 +462,7 @@ uint32_t Port::want_credits() {
 
 WaitResult Port::wait(int64_t timeout_ms) {
   if (!draining_.empty()) return WaitResult::ready;
+  stop_driving();
   credits_wanted_.store(true, std::memory_order_seq_cst);
   std::atomic_thread_fence(std::memory_order_seq_cst);
   auto inbox = inbox_.access();
@@ -349,6 +483,16 @@ WaitResult Port::wait(int64_t timeout_ms) {
 void Port::settle(uint32_t messages) {
   settled_.fetch_add(messages, std::memory_order_release);
   settled_now_ = true;
+}
+
+Event* Port::take_spent() {
+  auto inbox = inbox_.access();
+  Event* chunk = inbox->spent.take();
+  if (chunk == nullptr) return nullptr;
+  inbox->spent_count--;
+  *chunk = Event();
+  chunk->capacity = kChunkBytes;
+  return chunk;
 }
 
 void Port::note_socket_closed() {

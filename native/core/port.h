@@ -72,6 +72,8 @@ class Port : public ListNode {
   uint32_t open_group();
   /** A number for a Hello or Welcome of `group`; 0: none left, or the group is gone. */
   uint32_t open_channel(uint32_t group, bool listener, uint32_t* generation);
+  /** Whether flush() of runs with at most these bytes will have memory. */
+  bool has_room(const Run* runs, size_t count);
   /** Posts the runs, which lie one behind the other in `bytes`. false: no memory, nothing was taken. */
   bool flush(const uint8_t* bytes, const Run* runs, size_t count);
   /** A frame for another thread's group. false: no memory. */
@@ -79,7 +81,7 @@ class Port : public ListNode {
   bool command(Command kind, uint32_t a, uint32_t b, uint32_t c);
   /** Total of settled messages that had no tag; wraps. */
   uint32_t settled() const { return settled_told_ = settled_.load(std::memory_order_acquire); }
-  /** Copies events into slab[at, capacity) and describes them. */
+  /** Copies frames into slab[at, capacity) as JavaScript sees them, a good batch at most, and describes them. */
   DrainResult drain(uint8_t* slab, size_t at, size_t capacity, Record* records, size_t max_records);
   /** The application has taken that many received messages since the last call. */
   void note_delivered(uint32_t frames, uint32_t bytes);
@@ -92,6 +94,8 @@ class Port : public ListNode {
   bool spin();
   /** The doorbell rings once when more is settled than what this returns. */
   uint32_t want_credits();
+  /** The engine's thread runs the reactor again. */
+  void stop_driving();
   /** Blocks; negative: without limit. */
   WaitResult wait(int64_t timeout_ms);
   /** Channels and listeners of this port's groups that have a socket or are about to. */
@@ -104,6 +108,8 @@ class Port : public ListNode {
   /** Hands everything over and wakes the thread if it sleeps. */
   void publish();
   void settle(uint32_t messages);
+  /** A chunk that the application thread is done with; null: none. */
+  Event* take_spent();
   ByteQueue& queue() { return queue_; }
   void socket_opened() { open_sockets_.fetch_add(1, std::memory_order_acq_rel); }
   /** When it was the last one the thread is told: it may be all that keeps its process alive. */
@@ -125,6 +131,9 @@ class Port : public ListNode {
   friend class Engine;
   struct Inbox {
     Fifo<Event> events;
+    /** Chunks that were copied, for the engine's thread to read into. */
+    Fifo<Event> spent;
+    size_t spent_count = 0;
     bool parked = false;
     uint64_t parked_at_ns = 0;
     bool woken_soon = false;
@@ -139,10 +148,16 @@ class Port : public ListNode {
     uint32_t of_next = 0;  // bytes of the next frame that are out
   };
   bool prepare();
+  /** One turn of the reactor in this thread, if that has it. */
+  bool drive();
+  void wake_engine();
   uint32_t take_number();
   bool may_send_inline(const Run* runs, size_t count) const;
   Sent send_inline(const uint8_t* bytes, const Run& run);
   void write_run(const uint8_t* bytes, const Run& run, const Sent& sent);
+  bool write_block(const uint8_t* bytes, const Run& run, const Sent& sent);
+  void drop_queued_blocks();
+  void dispose(Event* event);
   /** No doorbell any more, and events are dropped. */
   void close_inbox();
 
@@ -157,7 +172,10 @@ class Port : public ListNode {
   std::atomic<bool> arrived_some_{false};
   std::condition_variable arrived_;
   Fifo<Event> draining_;  // application thread: taken from the inbox, not yet copied
+  Fifo<Event> spent_;     // application thread: copied chunks, for the inbox
+  size_t spent_count_ = 0;
   Spinner spinner_;
+  bool driving_ = false;  // application thread: it asked for the reactor and has not given it back
   mutable uint32_t settled_told_ = 0;
   std::atomic<bool> ringing_{false};
   std::atomic<bool> detach_requested_{false};

@@ -19,8 +19,6 @@
 namespace tofu {
 
 namespace {
-/** What one read brings at most: about what a Unix socket holds by default is read in a few. */
-constexpr size_t kReadBytes = 64 * 1024;
 /** Until what lacked memory or buffers is tried again. */
 constexpr int kRetryMs = 10;
 constexpr uint64_t kNsPerMs = 1'000'000;
@@ -43,7 +41,10 @@ bool Reactor::prepare() {
 // ── the loop ──
 
 void Reactor::run() {
-  while (!shared_.stop.load(std::memory_order_acquire)) turn(-1);
+  while (!shared_.stop.load(std::memory_order_acquire)) {
+    shared_.driver.lend_if_wanted();
+    turn(-1);
+  }
   shut_down();
 }
 
@@ -86,6 +87,7 @@ int Reactor::wait_ms(int max_wait_ms) {
 
 bool Reactor::has_posted_work() {
   if (shared_.stop.load(std::memory_order_relaxed) || shared_.has_arrivals.load(std::memory_order_relaxed)) return true;
+  if (shared_.driver.is_wanted()) return true;
   if (shared_.resolved->has_some()) return true;
   bool some = false;
   ports_.each([&](Port* port) { some = some || port->queue().has_more() || port->wants_detach(); });
@@ -192,10 +194,11 @@ void Reactor::bury() {
 
 ResolutionSink* Reactor::resolution_sink() { return shared_.resolved; }
 
-Event* Reactor::take_chunk() {
+Event* Reactor::take_chunk(Port* port) {
   Event* chunk = chunk_;
   chunk_ = nullptr;
-  return chunk != nullptr ? chunk : make_event(kReadBytes);
+  if (chunk == nullptr) chunk = port->take_spent();
+  return chunk != nullptr ? chunk : make_event(kChunkBytes);
 }
 
 void Reactor::keep_chunk(Event* chunk) {

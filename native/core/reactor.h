@@ -16,6 +16,7 @@ namespace tofu {
 
 class Connection;
 class Listener;
+struct BlockRecord;
 struct RunRecord;
 struct UpdateRecord;
 
@@ -39,8 +40,8 @@ class Reactor {
   Counters& counters() { return shared_.counters; }
   uint64_t now_ms() const { return now_ms_; }
   TimerWheel& timers() { return timers_; }
-  /** The chunk that sockets are read into; null: no memory. keep_chunk() gives back one that is not used up. */
-  Event* take_chunk();
+  /** The chunk that sockets are read into, for that port; null: no memory. keep_chunk() gives back one that is not used up. */
+  Event* take_chunk(Port* port);
   void keep_chunk(Event* chunk);
   OsError watch(Channel* channel, int fd, Interest before, Interest interest);
   /** The connection is sent at the end of this step. */
@@ -71,7 +72,8 @@ class Reactor {
   bool on_piece(const Run& run, OpCode first, Piece* piece);
   bool is_announced(const Run& run);
   bool start_channel(const Run& run, OpCode first, Piece* piece);
-  bool bounce(const Run& run, const Piece& piece);
+  bool on_block(Port* port, BlockRecord* record);
+  void bounce(const Run& run, Event* block);
   bool on_update(UpdateRecord* record);
   void on_command(Port* port, Command kind, uint32_t a, uint32_t b, uint32_t c);
   void close_group(uint32_t id);

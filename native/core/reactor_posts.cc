@@ -49,6 +49,8 @@ void Reactor::drain(Port* port) {
       bool taken = true;
       if (header->type == RecordType::run) {
         taken = on_run(port, reinterpret_cast<RunRecord*>(header));
+      } else if (header->type == RecordType::block) {
+        taken = on_block(port, reinterpret_cast<BlockRecord*>(header));
       } else if (header->type == RecordType::update) {
         taken = on_update(reinterpret_cast<UpdateRecord*>(header));
       } else {
@@ -99,8 +101,29 @@ bool Reactor::on_piece(const Run& run, OpCode first, Piece* piece) {
     return true;
   }
   if (channel == nullptr && opens_channel(first)) return start_channel(run, first, piece);
-  if (channel == nullptr || channel->is_listener()) return bounce(run, *piece);
+  if (channel == nullptr || channel->is_listener()) {
+    Event* block = make_block(*piece);
+    if (block == nullptr) return false;
+    bounce(run, block);
+    return true;
+  }
   return static_cast<Connection*>(channel)->post(piece);
+}
+
+/** false: it is too early. */
+bool Reactor::on_block(Port* port, BlockRecord* record) {
+  Event* block = record->block;
+  const Run run{block->channel, block->generation, block->length(), block->count, block->tag, block->group};
+  Channel* channel = find(run.channel, run.generation);
+  if (channel == nullptr && is_announced(run)) {
+    early_ = true;
+    return false;
+  }
+  record->block = nullptr;
+  port->blocks++;
+  if (channel == nullptr || channel->is_listener()) bounce(run, block);
+  else static_cast<Connection*>(channel)->post(block);
+  return true;
 }
 
 /** Whether its Hello or Welcome is still to come, from another port than this post. */
@@ -161,21 +184,19 @@ bool Reactor::start_channel(const Run& run, OpCode first, Piece* piece) {
 }
 
 /** For a channel that is over and forgotten: the message comes back behind its last word. */
-bool Reactor::bounce(const Run& run, const Piece& piece) {
+void Reactor::bounce(const Run& run, Event* block) {
   Group* group = find_group(run.group);
   if (group == nullptr) {
-    settle(piece.port, piece.tag, piece.frames);
-    return true;
+    settle(block->poster, block->tag, block->count);
+    drop_block(block);
+    return;
   }
-  Event* block = make_block(piece);
-  if (block == nullptr) return false;
   stamp_returned(block, Status::channel_closed);
   block->kind = EventKind::mail;
   block->group = group->id;
   block->channel = run.channel;
   block->generation = run.generation;
   hand_over(group, block);
-  return true;
 }
 
 bool Reactor::on_update(UpdateRecord* record) {

@@ -8,7 +8,7 @@
 
 namespace tofu {
 
-enum class RecordType : uint32_t { run = 1, command = 2, update = 3 };
+enum class RecordType : uint32_t { run = 1, command = 2, update = 3, block = 4 };
 
 struct RecordHeader {
   RecordType type;
@@ -24,6 +24,12 @@ struct RunRecord {
   /** Bytes of the frame at `offset` that an inline send has put into the kernel. */
   uint32_t sent;
   uint8_t* bytes() { return reinterpret_cast<uint8_t*>(this + 1); }
+};
+
+/** Many bytes of data frames of one channel, in a block that can be queued as it is. Whoever takes the record owns it. */
+struct BlockRecord {
+  RecordHeader header;
+  Event* block;
 };
 
 struct CommandRecord {

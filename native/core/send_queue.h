@@ -23,6 +23,7 @@ class SendQueue {
   bool empty() const { return blocks_.empty(); }
   /** false: no memory, nothing has changed. */
   bool append(const Piece& piece);
+  void push(Event* block) { blocks_.push(block); }
   /** Before everything else: the rest of a frame that was cut. */
   void push_front(Event* block) { blocks_.push_front(block); }
   /** What to write next; at most `max` slices. */

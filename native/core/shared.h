@@ -9,6 +9,7 @@
 #include "base/guarded.h"
 #include "base/list.h"
 #include "core/counters.h"
+#include "core/driver.h"
 #include "core/engine.h"
 #include "core/options.h"
 #include "protocol/constants.h"
@@ -112,6 +113,9 @@ struct Shared {
   std::atomic<uint32_t> next_group{1};
   Guarded<PortTable> ports;
   std::atomic<bool> has_arrivals{false};
+  /** Attached threads. Only one that is alone may run the reactor: others would have to wait for what it does besides. */
+  std::atomic<uint32_t> port_count{0};
+  Driver driver;
   std::atomic<bool> finished{false};
   std::atomic<bool> stop{false};
   /** The engine's thread sleeps or is about to: whoever gives it work must wake it. */
