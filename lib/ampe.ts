@@ -30,6 +30,14 @@ export interface NativeStats {
   spinHits: bigint;
   /** How often it went to sleep. */
   parks: bigint;
+  /** How often an application thread that had nothing else to do took over the loop of the engine's thread. */
+  lends: bigint;
+  /** Turns of that loop in an application thread. */
+  drives: bigint;
+  /** How often an application thread looked for more messages instead of sleeping. */
+  waits: bigint;
+  /** How often it found some that way. */
+  waitHits: bigint;
   /** Times an application thread fetched what had come for it. */
   batches: bigint;
   /** What it fetched then, all together: runs of frames, and messages of the engine. */
@@ -218,7 +226,18 @@ export class AmpeOfEngine implements Ampe {
 
 const NATIVE_STATS: readonly (keyof NativeStats)[] = [
   ...(['doorbells', 'wakes', 'inlineSends', 'queuedRuns', 'sendCalls', 'readCalls'] as const),
-  ...(['turns', 'spins', 'spinHits', 'parks', 'batches', 'batchedEvents'] as const),
+  ...([
+    'turns',
+    'spins',
+    'spinHits',
+    'parks',
+    'lends',
+    'drives',
+    'waits',
+    'waitHits',
+    'batches',
+    'batchedEvents',
+  ] as const),
 ];
 function nativeStats(counters: ReadonlyMap<string, number>): NativeStats {
   const entries = NATIVE_STATS.map((name) => [name, BigInt(counters.get(name) ?? 0)] as const);

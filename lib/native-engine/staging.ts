@@ -19,6 +19,8 @@ const LARGE_BYTES = 4096;
  */
 const FIRST_FLUSH_FRAMES = 64;
 const FLUSH_FRAMES = 1024;
+/** The same in runs: each is a system call anyway, so waiting for more saves nothing and keeps many peers idle. */
+const FLUSH_RUNS = 8;
 /** How long after a refusal for want of memory it is tried again. */
 const RETRY_MS = 10;
 
@@ -40,7 +42,7 @@ export class Staging {
   // No Buffer: what its prototype adds keeps the compiler from calling set() without a look-up.
   readonly #memory = new Uint8Array(STAGING_BYTES);
   readonly #words = new Int32Array(this.#memory.buffer);
-  readonly #runs = new Uint32Array(FLUSH_FRAMES * RUN_WORDS);
+  readonly #runs = new Uint32Array(FLUSH_RUNS * RUN_WORDS);
   readonly #single = new Uint32Array(RUN_WORDS);
   #scratch: Buffer | null = null;
   #count = 0; // runs
@@ -77,9 +79,6 @@ export class Staging {
     }
     const room = placeBytes(length);
     if (this.#bytes + room > STAGING_BYTES) this.flush();
-    writeHostHeader(frame, this.#words, this.#bytes);
-    frame.copyContent(this.#memory, this.#bytes + HEADER_BYTES);
-    this.#bytes += room;
     const runs = this.#runs;
     const at = this.#last;
     if (
@@ -92,9 +91,13 @@ export class Staging {
       runs[at + RUN_BYTES] += room;
       runs[at + RUN_FRAMES]++;
     } else {
+      if (this.#count === FLUSH_RUNS) this.flush();
       this.#last = this.#count++ * RUN_WORDS;
       describe(runs, this.#last, channel, generation, room, tag, group);
     }
+    writeHostHeader(frame, this.#words, this.#bytes);
+    frame.copyContent(this.#memory, this.#bytes + HEADER_BYTES);
+    this.#bytes += room;
     this.#pool.release(frame);
     if (++this.#frames >= this.#flushAt) {
       this.flush();

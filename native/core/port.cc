@@ -307,6 +307,7 @@ bool Port::drive() {
     return false;
   }
   engine_.reactor().turn(0);
+  count(shared.counters.drives);
   shared.driver.end();
   if (shared.stop.load(std::memory_order_relaxed) || shared.port_count.load(std::memory_order_relaxed) > 1) stop_driving();
   return true;
@@ -433,9 +434,10 @@ bool Port::spin() {
     if (!inbox->parked) return false;
     inbox->parked = false;
   }
-  count(shared.counters.spins);
+  count(shared.counters.waits);
   if (!driving_ && shared.port_count.load(std::memory_order_relaxed) == 1 && shared.driver.request()) {
     driving_ = true;
+    count(shared.counters.lends);
     shared.wake_engine();
   }
   bool found = spinner_.look(*shared.kernel.clock, shared.options.spin_ns(), [this] {
@@ -443,7 +445,7 @@ bool Port::spin() {
     return arrived_some_.load(std::memory_order_acquire);
   });
   if (found) {
-    count(shared.counters.spinHits);
+    count(shared.counters.waitHits);
     return true;
   }
   stop_driving();

@@ -41,6 +41,32 @@ export function frame({ channel = 0, opCode = 0, id = 1, headers = '', body = ''
   return new Uint8Array(bytes);
 }
 
+/** The same as flush() is given it and drain() gives it: four words of this machine in front, a multiple of 16 bytes. */
+export function hostFrame({ channel = 0, opCode = 0, id = 1, headers = '', body = '' }: FrameFields): Uint8Array {
+  const content = headers.length + body.length;
+  const bytes = Buffer.alloc((16 + content + 15) & ~15);
+  const words = [opCode | (channel << 16), 0, id, headers.length | (body.length << 16)];
+  bytes.set(new Uint8Array(Uint32Array.from(words).buffer));
+  bytes.write(headers + body, 16, 'latin1');
+  return new Uint8Array(bytes);
+}
+
+/** Frames that were drained, as they go over the wire. */
+function wireOf(places: Uint8Array): Buffer {
+  const frames: Uint8Array[] = [];
+  for (let at = 0; at < places.length;) {
+    const [about, , id, lengths] = new Uint32Array(places.slice(at, at + 16).buffer);
+    const content = (lengths & 0xffff) + (lengths >>> 16);
+    const text = Buffer.from(places.slice(at + 16, at + 16 + content)).toString('latin1');
+    const [headers, body] = [text.slice(0, lengths & 0xffff), text.slice(lengths & 0xffff)];
+    const bytes = frame({ channel: about >>> 16, opCode: about & 0xff, id, headers, body });
+    bytes[3] = (about >>> 8) & 0xff;
+    frames.push(bytes);
+    at += (16 + content + 15) & ~15;
+  }
+  return Buffer.concat(frames);
+}
+
 export interface RecordSeen {
   kind: string;
   group: number;
@@ -62,7 +88,8 @@ export function drain(port: number, taken = { frames: 0, bytes: 0 }): RecordSeen
   const seen: RecordSeen[] = [];
   for (let index = 0; index < count; index++) {
     const [kind, group, channel, generation, at, length, a] = records.subarray(8 + 8 * index, 16 + 8 * index);
-    const bytes = Buffer.from(slab.slice(at, at + length));
+    const holdsFrames = ['frames', 'mail', 'tail'].includes(kindNames.get(kind) ?? '');
+    const bytes = holdsFrames ? wireOf(slab.slice(at, at + length)) : Buffer.alloc(0);
     seen.push({ kind: kindNames.get(kind) ?? String(kind), group, channel, generation, a, bytes });
   }
   return seen;

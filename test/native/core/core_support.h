@@ -21,6 +21,7 @@
 
 #include "core/counters.h"
 #include "core/engine.h"
+#include "core/host_frames.h"
 #include "core/port.h"
 #include "os/os_support.h"
 #include "protocol/frames.h"
@@ -349,21 +350,22 @@ class App {
     EXPECT_FALSE(kind == EventKind::frames && view(id).ended) << "frames behind the end";
     EXPECT_FALSE(kind == EventKind::tail && (!view(id).ended || view(id).last)) << "a tail out of place";
     uint32_t frames = 0;
+    uint32_t bytes = 0;
     for (size_t at = record.at; at < record.at + record.length; frames++) {
-      size_t length = frame_length(&slab_[at]);
-      Taken taken{kind, record.group, std::string(reinterpret_cast<const char*>(&slab_[at]), length)};
-      EXPECT_TRUE(kind != EventKind::frames || channel_of(&slab_[at]) == id.number);
+      Taken taken{kind, record.group, wire_of(&slab_[at])};
+      at += place_bytes(taken.frame.size());
+      bytes += static_cast<uint32_t>(taken.frame.size());
+      EXPECT_TRUE(kind != EventKind::frames || channel_of(bytes_of(taken.frame)) == id.number);
       bool done = on_taken && on_taken(id, taken);
       if (!done) (id.number == 0 ? mail : view(id).taken).push_back(std::move(taken));
-      at += length;
     }
     if (kind != EventKind::frames) {
       if (record.a == 1) returned_ += frames;
       return;
     }
     EXPECT_EQ(frames, record.a);
-    if (view(id).hold_reading) view(id).unread += record.length;
-    else command(Command::consumed, id.number, id.generation, record.length);
+    if (view(id).hold_reading) view(id).unread += bytes;
+    else command(Command::consumed, id.number, id.generation, bytes);
   }
 
  public:

@@ -64,26 +64,27 @@ TEST_F(PortTest, DrainsThroughASmallSlab) {
     }
     ASSERT_LE(result.records, 2u);
     for (uint32_t i = 0; i < result.records; i++) {
-      EXPECT_EQ(records[i].at % 8, 0u);
-      EXPECT_EQ(records[i].length, kHeaderBytes + 100);
-      EXPECT_EQ(message_id(&slab[records[i].at]), expected++);
+      EXPECT_EQ(records[i].at % kPlaceBytes, 0u);
+      EXPECT_EQ(records[i].length, place_bytes(kHeaderBytes + 100));
+      EXPECT_EQ(message_id(test::bytes_of(test::wire_of(&slab[records[i].at]))), expected++);
     }
-    EXPECT_EQ(result.needed, result.more ? kHeaderBytes + 100 : 0);
+    EXPECT_EQ(result.needed, result.more ? place_bytes(kHeaderBytes + 100) : 0);
   }
 }
 
 TEST_F(PortTest, SaysHowMuchRoomTheNextEventNeeds) {
   add_updates(1, 500);
-  std::vector<uint8_t> slab(1000);
+  const size_t place = place_bytes(kHeaderBytes + 500);
+  std::vector<uint8_t> slab(1008);
   Record records[4];
-  DrainResult result = app_.port()->drain(slab.data(), 600, slab.size(), records, 4);
+  DrainResult result = app_.port()->drain(slab.data(), 608, slab.size(), records, 4);
   EXPECT_EQ(result.records, 0u);
   EXPECT_TRUE(result.more);
-  EXPECT_EQ(result.used, 600u);
-  EXPECT_EQ(result.needed, kHeaderBytes + 500);
+  EXPECT_EQ(result.used, 608u);
+  EXPECT_EQ(result.needed, place);
   EXPECT_FALSE(app_.port()->park()) << "something is left to drain";
   EXPECT_EQ(app_.port()->wait(0), WaitResult::ready);
-  result = app_.port()->drain(slab.data(), 1000 - 516, slab.size(), records, 4);
+  result = app_.port()->drain(slab.data(), slab.size() - place, slab.size(), records, 4);
   EXPECT_EQ(result.records, 1u);
   EXPECT_EQ(result.used, slab.size());
   EXPECT_FALSE(result.more);

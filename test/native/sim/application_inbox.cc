@@ -2,6 +2,7 @@
 #include <cstring>
 
 #include "core/event.h"
+#include "core/host_frames.h"
 #include "protocol/post_check.h"
 #include "sim/application.h"
 
@@ -50,7 +51,7 @@ bool Application::drain() {
   if (parked_ || gone_) return false;
   slab_.resize(kSlabBytes);
   Record records[kMostRecords];
-  size_t at = world_.random.chance(300) ? world_.random.below(kSlabBytes / 8) * 8 : 0;
+  size_t at = world_.random.chance(300) ? world_.random.below(kSlabBytes / kPlaceBytes) * kPlaceBytes : 0;
   DrainResult result = port_->drain(slab_.data(), at, slab_.size(), records, world_.random.between(1, kMostRecords));
   if (result.records == 0 && result.needed > 0) {
     result = port_->drain(slab_.data(), 0, slab_.size(), records, kMostRecords);
@@ -131,12 +132,12 @@ void Application::sort(const Record& record, const uint8_t* slab) {
 void Application::on_frames(const Record& record, const uint8_t* frames) {
   Channel* channel = find(record.channel, record.generation);
   if (channel->over) world_.fail("port %d: frames of channel %u behind its end", number_, record.channel);
-  const uint8_t* frame = frames;
+  const uint8_t* place = frames;
   for (uint32_t i = 0; i < record.a; i++) {
-    channel->frames.emplace_back(reinterpret_cast<const char*>(frame), frame_length(frame));
-    frame += frame_length(frame);
+    channel->frames.push_back(test::wire_of(place));
+    place += place_bytes(channel->frames.back().size());
   }
-  if (static_cast<size_t>(frame - frames) != record.length) {
+  if (static_cast<size_t>(place - frames) != record.length) {
     world_.fail("port %d: %u frames are not %u bytes", number_, record.a, record.length);
   }
 }
@@ -144,7 +145,10 @@ void Application::on_frames(const Record& record, const uint8_t* frames) {
 void Application::on_mail(const Record& record, const uint8_t* frames) {
   Group* group = group_of(record.group);
   const uint8_t* end = frames + record.length;
-  for (const uint8_t* frame = frames; frame < end; frame += frame_length(frame)) {
+  std::string wire;
+  for (const uint8_t* place = frames; place < end; place += place_bytes(wire.size())) {
+    wire = test::wire_of(place);
+    const uint8_t* frame = bytes_of(wire);
     if (record.a == 1) brought_back_++;
     if (group->closing) continue;
     uint64_t id = message_id(frame);
@@ -172,7 +176,7 @@ void Application::on_mail(const Record& record, const uint8_t* frames) {
       }
       ledger_.on_returned(engine_number_, record.channel, record.generation, frame);
     }
-    group->mail.push_back({std::string(reinterpret_cast<const char*>(frame), frame_length(frame)), nullptr});
+    group->mail.push_back({wire, nullptr});
   }
 }
 

@@ -1,12 +1,12 @@
 // The counter behind message_id 0. Each test file has its own copy of the module, so the first number is seen here.
 
 import { assignMessageId, BlockIds, setLastMessageId } from '../../../lib/engine/message-ids';
-import { readMessageId } from '../../../lib/protocol/header';
+import { messageIdOf } from '../../../lib/protocol/header';
 
 function nextId(): bigint {
-  const header = Buffer.alloc(16);
-  assignMessageId(header, 0);
-  return readMessageId(header, 0);
+  const header = { idHigh: 0, idLow: 0 };
+  assignMessageId(header);
+  return messageIdOf(header.idHigh, header.idLow);
 }
 
 test('starts at 1 and counts on', () => {
@@ -30,10 +30,10 @@ test('blocks are used up in turn, each number once, across the carry', () => {
     [9, 5, 2],
   ];
   const ids = new BlockIds((block) => block.set(blocks.shift()!));
-  const header = Buffer.alloc(16);
+  const header = { idHigh: 0, idLow: 0 };
   const numbers = Array.from({ length: 6 }, () => {
-    ids.assign(header, 0);
-    return readMessageId(header, 0);
+    ids.assign(header);
+    return messageIdOf(header.idHigh, header.idLow);
   });
   const high = (n: bigint): bigint => n << 32n;
   expect(numbers).toEqual([0xfffffffen, 0xffffffffn, high(1n), high(7n) + 1n, high(9n) + 5n, high(9n) + 6n]);

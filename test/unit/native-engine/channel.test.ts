@@ -1,6 +1,6 @@
 // The end of a channel in the thread that owns it: acknowledged once, behind the last frame; what is posted later comes back
 // before the last word.
-import { AT_FLAGS, AT_STATUS, ORIGIN_BIT } from '../../../lib/protocol/constants';
+import { ORIGIN_BIT } from '../../../lib/protocol/constants';
 import { OpCode } from '../../../lib/protocol/op-code';
 import { AmpeStatus } from '../../../lib/protocol/status';
 import { looseFrame, type Frame } from '../../../lib/engine/frame';
@@ -17,7 +17,7 @@ function channelWith(pool = new Pool(0, 10)) {
   const lastWord = looseFrame();
   const engine: EngineOfChannel = {
     pool,
-    countDelivered: () => undefined,
+    delivered: { frames: 0, bytes: 0 },
     acknowledge: () => told.push('consumed'),
     acknowledgeEnd: () => told.push('endAck'),
     lastWord: () => lastWord,
@@ -68,8 +68,8 @@ test('what is posted behind the acknowledgement comes back in order, with the re
   for (const posted of late) {
     const frame = channel.takeTail();
     expect(frame).toBe(posted);
-    expect(frame.memory[frame.at + AT_FLAGS] & ORIGIN_BIT).toBe(ORIGIN_BIT);
-    expect(frame.memory[frame.at + AT_STATUS]).toBe(AmpeStatus.PeerDisconnected);
+    expect(frame.flags & ORIGIN_BIT).toBe(ORIGIN_BIT);
+    expect(frame.status).toBe(AmpeStatus.PeerDisconnected);
     expect([frame.generation, frame.counted, channel.told]).toEqual([GENERATION, false, false]);
   }
   expect([channel.takeTail(), channel.told]).toEqual([lastWord, true]);
