@@ -132,9 +132,10 @@ const onlyNative: Record<string, string> = {
       const untilGone = async (handles) => {
         const ampe = Reactor.attach(handles.engine);
         const group = attachGroup(handles.group);
+        const own = ampe.create();
         parentPort.postMessage('at work');
         try {
-          if (data.kind === 'waits') ampe.create().waitReceiveSync();
+          if (data.kind === 'waits') own.waitReceiveSync();
           else for (;;) {
             for (let i = 0; i < 10; i++) send(ampe, group, handles.channel, 'x'.repeat(2000));
             group.updateReceiver();
@@ -144,6 +145,8 @@ const onlyNative: Record<string, string> = {
           // The channel may be gone a moment before the engine.
           if (error.code !== 'ERR_AMPE_CHANNEL_CLOSED') isShutdown(error);
         }
+        // And a post is refused a moment before this thread has left the engine, whose descriptors stay until all have.
+        await assert.rejects(own.waitReceive(), { code: 'ERR_AMPE_SHUTDOWN_STARTED' });
         parentPort.postMessage('gone');
       };
       parentPort.on('message', (handles) => handles === null ? process.exit() : void untilGone(handles));
