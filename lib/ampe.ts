@@ -149,6 +149,8 @@ export class AmpeOfEngine implements Ampe {
     if (this.#engine.closed) return Promise.reject(shutdownStarted());
     const message = this.get('poolOnly');
     if (message !== null) return Promise.resolve(message);
+    // The look may have brought the news; nobody tells it twice.
+    if (this.#engine.closed) return Promise.reject(shutdownStarted());
     if (options.timeoutMs === 0) return Promise.reject(poolEmpty());
     const { pool } = this.#engine;
     const waiter = {

@@ -217,6 +217,8 @@ export class ChannelGroupOfEngine implements ChannelGroup {
     if (!overdue || timeoutMs === 0) {
       const taken = take();
       if (taken !== null) return Promise.resolve(taken);
+      // The look may have brought the news; nobody tells it twice.
+      if (this.#group.closed) return rejected(shutdownStarted());
       if (timeoutMs === 0) return Promise.resolve(timedOut);
     }
     return this.#park(timeoutMs, options, take, timedOut, overdue);

@@ -340,6 +340,14 @@ export const FAULTS = [
     'frame.counted = frame.countsUntilTaken = records[record + 6] === 1;',
     '',
   ]),
+  onNative('wait-begins-behind-the-end', group, 'lifecycle/engines', 'whatever looks or waits', [
+    '      // The look may have brought the news; nobody tells it twice.\n      if (this.#group.closed) return rejected(shutdownStarted());\n',
+    '',
+  ]),
+  onNative('message-taken-from-nowhere', mailbox, 'lifecycle/engines', 'whatever looks or waits', [
+    'if (this.#ready.length === 0) return null;',
+    '',
+  ]),
   fault('slab-reused-while-live', 'native-engine/slab.ts', 'unit/native-engine/slab', 'an empty slab', [
     'if (slab.live === 0) slab.at = 0;',
     'slab.at = 0;',

@@ -131,6 +131,7 @@ export class Mailbox implements Reader {
   #takeReady(): Frame | null {
     if (!this.#pool.takeForReading(this)) {
       this.#engine.reclaim(true); // what leaves now need not be waited for
+      if (this.#ready.length === 0) return null; // or the end of the engine came with it, and everything is gone
       if (!this.#pool.takeForReading(this)) return null;
     }
     const source = this.#ready.at(0)!;

@@ -115,7 +115,8 @@ uint32_t Port::open_channel(uint32_t group_id, bool listener, uint32_t* generati
   if (*generation == 0) *generation = 1;
   post.state.store(static_cast<uint8_t>(PostState::unknown), std::memory_order_relaxed);
   post.group.store(group_id, std::memory_order_relaxed);
-  post.announced.store(true, std::memory_order_relaxed);
+  post.announcer.store(this, std::memory_order_relaxed);
+  announced.fetch_add(1, std::memory_order_relaxed);
   post.generation.store(*generation, std::memory_order_release);
   post.state.store(static_cast<uint8_t>(listener ? PostState::listener : PostState::open), std::memory_order_release);
   group->unstarted.fetch_add(1, std::memory_order_relaxed);

@@ -120,6 +120,8 @@ class Port : public ListNode {
   /** Its thread is done with it. */
   bool wants_detach() const { return detach_requested_.load(std::memory_order_acquire); }
   bool is_owner() const;
+  /** Numbers that were handed out to its thread and whose Hello or Welcome has not come. */
+  std::atomic<uint32_t> announced{0};
 
   Port(Engine& engine, Doorbell* doorbell) : engine_(engine), doorbell_(doorbell) {}
   ~Port();

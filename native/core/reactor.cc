@@ -385,6 +385,7 @@ void Reactor::detach(Port* port) {
     if (own == nullptr) i++;
     else destroy_group(own);
   }
+  withdraw_numbers(port);
   flush_dirty();
   port->publish();
   port->unlink();

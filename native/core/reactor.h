@@ -82,6 +82,9 @@ class Reactor {
   Channel* find(uint32_t number, uint32_t generation);
   void forget(Channel* channel);
   void release_number(uint32_t number);
+  void end_announcement(uint32_t number);
+  void give_up_number(uint32_t number);
+  void withdraw_numbers(Port* port);
   void take_arrivals();
   void take_resolutions();
   Group* find_group(uint32_t id);

@@ -130,7 +130,35 @@ bool Reactor::on_block(Port* port, BlockRecord* record) {
 bool Reactor::is_announced(const Run& run) {
   const PostEntry& post = shared_.posts[run.channel];
   return post.generation.load(std::memory_order_acquire) == run.generation &&
-         post.announced.load(std::memory_order_relaxed) && find_group(run.group) != nullptr;
+         post.announcer.load(std::memory_order_relaxed) != nullptr && find_group(run.group) != nullptr;
+}
+
+/** Its Hello or Welcome is here, or will never be. */
+void Reactor::end_announcement(uint32_t number) {
+  Port* announcer = shared_.posts[number].announcer.exchange(nullptr, std::memory_order_relaxed);
+  if (announcer != nullptr) announcer->announced.fetch_sub(1, std::memory_order_relaxed);
+}
+
+/** The number was handed out, and no channel comes of it. */
+void Reactor::give_up_number(uint32_t number) {
+  end_announcement(number);
+  shared_.posts[number].state.store(static_cast<uint8_t>(PostState::closed), std::memory_order_release);
+  release_number(number);
+}
+
+/** The port's thread has left, perhaps between a number and its Hello: posts of other threads wait for that. */
+void Reactor::withdraw_numbers(Port* port) {
+  for (uint32_t number = kFirstChannel; number <= kLastChannel; number++) {
+    if (port->announced.load(std::memory_order_relaxed) == 0) return;
+    PostEntry& post = shared_.posts[number];
+    if (post.announcer.load(std::memory_order_relaxed) != port) continue;
+    // A group that is gone took the count of its sockets along.
+    if (Group* group = find_group(post.group.load(std::memory_order_relaxed))) {
+      group->unstarted.fetch_sub(1, std::memory_order_relaxed);
+      socket_gone(group);
+    }
+    give_up_number(number);
+  }
 }
 
 bool Reactor::start_channel(const Run& run, OpCode first, Piece* piece) {
@@ -138,9 +166,7 @@ bool Reactor::start_channel(const Run& run, OpCode first, Piece* piece) {
   if (group == nullptr) {
     // The group went while this was on its way, and took the count of its sockets along.
     settle(piece->port, piece->tag, piece->frames);
-    shared_.posts[run.channel].announced.store(false, std::memory_order_relaxed);
-    shared_.posts[run.channel].state.store(static_cast<uint8_t>(PostState::closed), std::memory_order_release);
-    release_number(run.channel);
+    give_up_number(run.channel);
     return true;
   }
   bool listener = first == OpCode::welcome_request;
@@ -159,7 +185,7 @@ bool Reactor::start_channel(const Run& run, OpCode first, Piece* piece) {
     return false;
   }
   group->unstarted.fetch_sub(1, std::memory_order_relaxed);
-  shared_.posts[run.channel].announced.store(false, std::memory_order_relaxed);
+  end_announcement(run.channel);
   index(channel);
   count(listener ? shared_.counters.listeners : shared_.counters.channels);
   const uint8_t* id = (listener ? block->begin() : piece->bytes) + kAtIdHigh;

@@ -61,8 +61,8 @@ struct PostEntry {
   std::atomic<uint32_t> group;
   std::atomic<uint32_t> generation;
   std::atomic<uint8_t> state;
-  /** Handed out, and its Hello or Welcome has not reached the engine's thread. */
-  std::atomic<bool> announced;
+  /** Whom the number was handed out to, until its Hello or Welcome has reached the engine's thread; then null. */
+  std::atomic<Port*> announcer;
 };
 
 struct PausedNode : ListNode {};

@@ -63,9 +63,11 @@ function attack(
       crowd.reset();
       const after = await server.until(
         'everything of the attack to be gone',
-        (report) => report.channels === 1 && report.poolFree === report.poolTotal,
+        ({ channels, poolFree, poolTotal, descriptors }) =>
+          // A peer that was reset before it was accepted is accepted for a moment.
+          channels === 1 && poolFree === poolTotal && descriptors === before.descriptors,
       );
-      await expectUnharmed(server.address, before, after);
+      await expectUnharmed(server.address, after);
       expect(after.peakBytes - before.peakBytes).toBeLessThan(ceiling(bounds, maxPoolMsgs, cell.engine));
       await server.end();
     } finally {
@@ -81,10 +83,9 @@ function attack(
   );
 }
 
-async function expectUnharmed(address: string, before: Report, after: Report): Promise<void> {
+async function expectUnharmed(address: string, after: Report): Promise<void> {
   expect(after.disorder).toBe(0);
   expect(after.listeners).toBe(1);
-  expect(after.descriptors).toBeLessThanOrEqual(before.descriptors);
   const late = await GoodPeer.join(address);
   await late.rounds(5);
   late.close();

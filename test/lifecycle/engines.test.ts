@@ -132,9 +132,10 @@ const onlyNative: Record<string, string> = {
       const untilGone = async (handles) => {
         const ampe = Reactor.attach(handles.engine);
         const group = attachGroup(handles.group);
+        const own = ampe.create();
         parentPort.postMessage('at work');
         try {
-          if (data.kind === 'waits') ampe.create().waitReceiveSync();
+          if (data.kind === 'waits') own.waitReceiveSync();
           else for (;;) {
             for (let i = 0; i < 10; i++) send(ampe, group, handles.channel, 'x'.repeat(2000));
             group.updateReceiver();
@@ -144,6 +145,8 @@ const onlyNative: Record<string, string> = {
           // The channel may be gone a moment before the engine.
           if (error.code !== 'ERR_AMPE_CHANNEL_CLOSED') isShutdown(error);
         }
+        // And a post is refused a moment before this thread has left the engine, whose descriptors stay until all have.
+        await assert.rejects(own.waitReceive(), { code: 'ERR_AMPE_SHUTDOWN_STARTED' });
         parentPort.postMessage('gone');
       };
       parentPort.on('message', (handles) => handles === null ? process.exit() : void untilGone(handles));
@@ -172,6 +175,50 @@ const onlyNative: Record<string, string> = {
     }
     await censusIs(before);
     for (const worker of workers) worker.postMessage(null);
+    await Promise.all(workers.map(ended));`,
+  "whatever looks or waits before its thread has heard of the engine's end is refused": `
+    const reactor = Reactor.create({ initialPoolMsgs: 1, maxPoolMsgs: 1 });
+    const ampe = reactor.ampe();
+    const server = ampe.create();
+    const address = await listen(ampe, server);
+    const destroyed = new Int32Array(new SharedArrayBuffer(4));
+    const looks = {
+      async receive(ampe) {
+        const group = ampe.create();
+        return () => group.waitReceive();
+      },
+      async 'receive at once'(ampe) {
+        const group = ampe.create();
+        return () => group.waitReceive(0);
+      },
+      async acquire(ampe) {
+        ampe.get();
+        return () => ampe.acquire();
+      },
+      // With the pool's only message and the group's reserve in hand, a third message in its queue, and one on its way back.
+      async 'receive what is there'(ampe, address) {
+        const group = ampe.create();
+        await connect(ampe, group, address);
+        const [first, second, third] = [await group.waitReceive(), await group.waitReceive(), await group.waitReceive()];
+        assert.deepEqual([first.body.toString(), second.body.toString()], ['0', '1']);
+        assert.equal(third.status, AmpeStatus.PoolEmpty);
+        group.post(first);
+        return () => group.waitReceive();
+      },
+    };
+    const workers = Object.values(looks).map((look) => startWorker(\`async (data) => {
+      const look = await ({ \${look} })[data.name](Reactor.attach(data.engine), data.address);
+      parentPort.postMessage('ready');
+      Atomics.wait(data.destroyed, 0, 0, 20_000);
+      await within('the refusal', assert.rejects(look(), { code: 'ERR_AMPE_SHUTDOWN_STARTED' }));
+    }\`, { name: look.name, engine: reactor.share(), address, destroyed }));
+    const ready = Promise.all(workers.map(word));
+    const channel = await greetOnce(ampe, server);
+    for (let i = 0; i < 3; i++) send(ampe, server, channel, String(i));
+    await ready;
+    await within('the engine to be destroyed', reactor.destroy());
+    Atomics.store(destroyed, 0, 1);
+    Atomics.notify(destroyed, 0);
     await Promise.all(workers.map(ended));`,
   'an attached worker keeps no more and no less alive than its own work': `
     const reactor = Reactor.create();

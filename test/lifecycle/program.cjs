@@ -1,10 +1,11 @@
 // program.cjs: what the programs of these tests have besides the package's exports: a listener, a connection, a flood, workers,
-// and the count of what a process has open. Runs in child processes and in their workers, on any engine.
+// and waits for what a process has open. Runs in child processes and in their workers, on any engine.
 // Invariant: a wait that cannot end says what it waited for, and ends the process by an exception.
 const assert = require('node:assert/strict');
 const { randomInt } = require('node:crypto');
 const fs = require('node:fs');
 const { parentPort, workerData, Worker } = require('node:worker_threads');
+const census = require('./census.cjs');
 
 const DEADLINE_MS = 30_000;
 const turn = () => new Promise((resolve) => setImmediate(resolve));
@@ -30,9 +31,6 @@ async function eventually(what, holds, describe = () => '') {
   }
 }
 
-const entries = (folder) => (fs.existsSync(folder) ? fs.readdirSync(folder).length : 0);
-/** What the process has: descriptors and threads, where the system tells. */
-const census = () => ({ descriptors: entries('/proc/self/fd'), threads: entries('/proc/self/task') });
 const censusIs = (before) =>
   eventually(
     'descriptors and threads to be as before',

@@ -1,7 +1,8 @@
 // environment-child.cjs: a process, and workers in it, that use the bare addon and end in every way; for environments.test.ts.
 // Usage: node environment-child.cjs ADDON PROGRAM. As a worker: workerData says what to do.
-const fs = require('node:fs');
+const assert = require('node:assert/strict');
 const { Worker, isMainThread, parentPort, workerData } = require('node:worker_threads');
+const census = require('../../lifecycle/census.cjs');
 
 const options = {
   connectTimeoutMs: 5_000,
@@ -108,17 +109,11 @@ async function oneWorker(addonFile, engine, end, delay) {
   if (errors.join() !== expected.join()) throw new Error(`worker that ends by ${end}: ${errors.join()}`);
 }
 
-const count = (folder) => (fs.existsSync(folder) ? fs.readdirSync(folder).length : 0);
-const openFiles = () => count('/proc/self/fd');
-const threads = () => count('/proc/self/task');
-
 async function manyWorkers(addonFile, engine, end) {
   await oneWorker(addonFile, engine, end, 0);
-  const before = [openFiles(), threads()];
+  const before = census();
   for (let round = 0; round < ROUNDS; round++) await oneWorker(addonFile, engine, end, round % 5);
-  const after = [openFiles(), threads()];
-  if (after.join() !== before.join())
-    throw new Error(`descriptors, threads: ${before.join()} before, ${after.join()} after`);
+  assert.deepEqual(census(), before);
 }
 
 const programs = {

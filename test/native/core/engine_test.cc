@@ -702,6 +702,31 @@ TEST_P(EngineTest, KeepsAnotherThreadsPostUntilTheHelloIsThere) {
   ASSERT_TRUE(other.wait_balanced());
 }
 
+TEST_P(EngineTest, WithdrawsNumbersOfAThreadThatLeavesBeforeItsHello) {
+  EngineOptions few = options();
+  few.max_channels = 2;
+  App app(few);
+  uint32_t group = app.open_group();
+  App third(app.engine().number());
+  ChannelId opened;
+  {
+    App opener(app.engine().number());
+    opened = opener.open(group, false);
+    // One for a group that goes with its thread.
+    ASSERT_NE(opener.open(opener.open_group(), true).number, 0u);
+    EXPECT_EQ(app.open(group, false).number, 0u) << "both numbers are taken";
+    third.post(opened, make_frame(OpCode::signal, 7), group);
+    EXPECT_FALSE(third.port()->queue().all_consumed()) << "it waits for the Hello";
+  }
+  Taken returned = app.next(opened, "the post of the third thread");
+  EXPECT_TRUE(returned.from_engine());
+  EXPECT_EQ(returned.status(), Status::channel_closed);
+  ASSERT_TRUE(third.wait_balanced());
+  EXPECT_EQ(app.port()->open_sockets(), 0u) << "nothing keeps the owner's process";
+  EXPECT_NE(app.open(group, false).number, 0u);
+  EXPECT_NE(app.open(group, false).number, 0u);
+}
+
 TEST_P(EngineTest, ReturnsPostsBehindAnotherThreadsByeInOrder) {
   App app(options());
   Pair pair(&app, address());
