@@ -30,9 +30,7 @@ export interface NativeStats {
   spinHits: bigint;
   /** How often it went to sleep. */
   parks: bigint;
-  /** How often an application thread that had nothing else to do took over the loop of the engine's thread. */
-  lends: bigint;
-  /** Turns of that loop in an application thread. */
+  /** Turns of the loop in an application thread, which spare both threads a switch. */
   drives: bigint;
   /** How often an application thread looked for more messages instead of sleeping. */
   waits: bigint;
@@ -228,18 +226,7 @@ export class AmpeOfEngine implements Ampe {
 
 const NATIVE_STATS: readonly (keyof NativeStats)[] = [
   ...(['doorbells', 'wakes', 'inlineSends', 'queuedRuns', 'sendCalls', 'readCalls'] as const),
-  ...([
-    'turns',
-    'spins',
-    'spinHits',
-    'parks',
-    'lends',
-    'drives',
-    'waits',
-    'waitHits',
-    'batches',
-    'batchedEvents',
-  ] as const),
+  ...(['turns', 'spins', 'spinHits', 'parks', 'drives', 'waits', 'waitHits', 'batches', 'batchedEvents'] as const),
 ];
 function nativeStats(counters: ReadonlyMap<string, number>): NativeStats {
   const entries = NATIVE_STATS.map((name) => [name, BigInt(counters.get(name) ?? 0)] as const);

@@ -27,7 +27,6 @@ namespace tofu {
   X(spins)              /* looks for work instead of sleeping */      \
   X(spinHits)           /* such looks that found some */              \
   X(parks)              /* times the engine thread slept */           \
-  X(lends)              /* times an application thread took the reactor over */ \
   X(drives)             /* turns of the loop in an application thread */ \
   X(waits)              /* looks of an application thread for more before it sleeps */ \
   X(waitHits)           /* such looks that found some */              \

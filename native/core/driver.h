@@ -1,8 +1,8 @@
-// driver.h: which thread runs the reactor. It is the engine's, except while an application thread would only wait for it: then that
-// thread may look after the sockets itself, which spares both the switch between them. The engine's thread lends the reactor, watches
-// that it is used, and takes it back when it is not: an application that is busy with other things must not stop the network.
-// Layer: core. Thread: each method says whose. Invariant: the reactor is touched by the engine's thread in `engine` and `wanted`, by the
-// borrower between begin() and end(), and by nobody else; every change of hands is an acquire and release of `state_`.
+// driver.h: which thread runs the reactor. It is the engine's, whenever nobody else does; but an application thread that would only wait
+// for it may run a turn itself while the engine's thread sleeps, which spares both the switch between them. A thread that does so again
+// and again drives: then the engine's thread does not even wake for sockets, but only looks now and then whether it is still so, since an
+// application that is busy with other things must not stop the network.
+// Layer: core. Thread: each method says whose. Invariant: the reactor is touched with the lock held, and by nobody else.
 #pragma once
 
 #include <atomic>
@@ -15,72 +15,52 @@ namespace tofu {
 
 class Driver {
  public:
-  // ── the borrower ──
-  /** Asks for the reactor. The engine's thread must be woken behind it. false: somebody has asked for it or has it. */
-  bool request() {
-    State expected = State::engine;
-    return state_.compare_exchange_strong(expected, State::wanted, std::memory_order_seq_cst);
-  }
-  /** Begins a turn; false: it is not lent, or was taken back. */
-  bool begin() {
-    State expected = State::lent;
-    return state_.compare_exchange_strong(expected, State::busy, std::memory_order_acquire, std::memory_order_relaxed);
-  }
-  void end() {
+  // ── an application thread ──
+  /** Begins a turn; false: the engine's thread is in one. */
+  bool try_begin() { return mutex_.try_lock(); }
+  /** Ends it. `useful`: from now on this thread drives. */
+  void end(bool useful) {
     used_.store(used_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
-    state_.store(State::lent, std::memory_order_release);
+    if (useful) driven_.store(true, std::memory_order_relaxed);
+    mutex_.unlock();
   }
-  /** Whether the borrower still has it. Asked behind a publication, the answer yes means that whoever takes it back will see that. */
-  bool is_lent() const {
-    std::atomic_thread_fence(std::memory_order_seq_cst);
-    return state_.load(std::memory_order_seq_cst) == State::lent;
-  }
-  /** Whether it is neither lent nor wanted. */
-  bool is_engines() const { return state_.load(std::memory_order_relaxed) == State::engine; }
-  /** Gives it back, or does not want it any more. Harmless when there is nothing to give. */
-  void give_back() {
-    State expected = State::wanted;
-    if (state_.compare_exchange_strong(expected, State::engine, std::memory_order_release)) return;
-    if (expected != State::lent) return;
+  /** It is going to sleep: the engine's thread looks after the sockets again. */
+  void stop() {
+    if (!driven_.load(std::memory_order_relaxed)) return;
+    bool watched;
     {
       std::lock_guard<std::mutex> lock(mutex_);
-      expected = State::lent;
-      if (!state_.compare_exchange_strong(expected, State::engine, std::memory_order_release)) return;
+      driven_.store(false, std::memory_order_relaxed);
+      watched = watched_;
     }
-    returned_.notify_one();
+    if (watched) stopped_.notify_one();
   }
 
   // ── the engine's thread ──
-  bool is_wanted() const { return state_.load(std::memory_order_seq_cst) == State::wanted; }
-  /** Lends the reactor if it is wanted, until it is given back or not used for a while. */
-  void lend_if_wanted() {
-    State expected = State::wanted;
-    if (!state_.compare_exchange_strong(expected, State::lent, std::memory_order_release)) return;
+  /** Takes the reactor, as soon as nobody drives. */
+  void acquire() {
     std::unique_lock<std::mutex> lock(mutex_);
-    uint64_t seen = used_.load(std::memory_order_relaxed);
-    auto is_back = [this] { return state_.load(std::memory_order_acquire) == State::engine; };
-    while (!returned_.wait_for(lock, std::chrono::milliseconds(kWatchMs), is_back)) {
+    while (driven_.load(std::memory_order_relaxed)) {
       uint64_t used = used_.load(std::memory_order_relaxed);
-      expected = State::lent;
-      if (used == seen && state_.compare_exchange_strong(expected, State::engine, std::memory_order_seq_cst)) return;
-      seen = used;
+      watched_ = true;
+      stopped_.wait_for(lock, std::chrono::milliseconds(kWatchMs), [this] { return !driven_.load(std::memory_order_relaxed); });
+      watched_ = false;
+      if (used == used_.load(std::memory_order_relaxed)) driven_.store(false, std::memory_order_relaxed);
     }
+    lock.release();
   }
+  void release() { mutex_.unlock(); }
 
  private:
-  enum class State : uint32_t {
-    engine,  // the engine's thread runs it
-    wanted,  // it still does, and shall lend it
-    lent,    // the borrower has it and is not using it
-    busy,    // the borrower is in a turn
-  };
-  /** How long the network may stand still because its borrower does something else. */
+  /** How long the network may stand still because its driver does something else. */
   static constexpr int kWatchMs = 1;
 
-  std::atomic<State> state_{State::engine};
-  std::atomic<uint64_t> used_{0};
   std::mutex mutex_;
-  std::condition_variable returned_;
+  std::condition_variable stopped_;
+  /** Changed with the lock held. */
+  std::atomic<bool> driven_{false};
+  std::atomic<uint64_t> used_{0};
+  bool watched_ = false;
 };
 
 }  // namespace tofu

@@ -144,7 +144,7 @@ Port* Engine::attach(uint64_t number, Doorbell* doorbell) {
 
 void Engine::detach(Port* port) {
   Engine& engine = port->engine_;
-  port->stop_driving();
+  engine.shared_->driver.stop();
   engine.shared_->port_count.fetch_sub(1, std::memory_order_relaxed);
   port->close_inbox();
   if (port == engine.owner_ && engine.running_) {

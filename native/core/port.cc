@@ -170,7 +170,7 @@ bool Port::has_room(const Run* runs, size_t run_count) {
 
 bool Port::may_send_inline(const Run* runs, size_t run_count) const {
   // Nothing of this thread is on its way, or an older message of the same channel could be overtaken.
-  if ((run_count > kInlineRuns && !driving_) || !queue_.all_consumed()) return false;
+  if (run_count > kInlineRuns || !queue_.all_consumed()) return false;
   uint32_t total = 0;
   for (size_t i = 0; i < run_count; i++) {
     total += runs[i].bytes;
@@ -293,31 +293,23 @@ bool Port::command(Command kind, uint32_t a, uint32_t b, uint32_t c) {
     if (group != nullptr) group->closing.store(true, std::memory_order_relaxed);
   }
   queue_.publish();
-  // That bytes were taken lets the engine read on, for which this thread's next turn is soon enough.
-  if (kind != Command::consumed || !driving_ || !shared.driver.is_lent()) wake_engine();
+  wake_engine();
   return true;
 }
 
 // ── application thread: running the reactor ──
 
 bool Port::drive() {
-  if (!driving_) return false;
   Shared& shared = engine_.shared();
-  if (!shared.driver.begin()) {
-    driving_ = !shared.driver.is_engines();
+  if (shared.port_count.load(std::memory_order_relaxed) != 1 || !shared.driver.try_begin()) return false;
+  if (shared.finished.load(std::memory_order_relaxed)) {
+    shared.driver.end(false);
     return false;
   }
-  engine_.reactor().turn(0);
+  engine_.reactor().guest_turn();
   count(shared.counters.drives);
-  shared.driver.end();
-  if (shared.stop.load(std::memory_order_relaxed) || shared.port_count.load(std::memory_order_relaxed) > 1) stop_driving();
+  shared.driver.end(arrived_some_.load(std::memory_order_relaxed));
   return true;
-}
-
-void Port::stop_driving() {
-  if (!driving_) return;
-  driving_ = false;
-  engine_.shared().driver.give_back();
 }
 
 /** What was posted is taken now: here, or by the engine's thread. */
@@ -418,11 +410,12 @@ void Port::note_delivered(uint32_t frames, uint32_t bytes) {
 
 bool Port::park() {
   if (!draining_.empty()) return false;
+  // Who looks for a moment longer goes on driving, and stops when it has looked in vain.
+  if (!spinner_.worth_it()) engine_.shared().driver.stop();
   auto inbox = inbox_.access();
   if (!inbox->events.empty()) return false;
   if (inbox->woken_soon) spinner_.note_short_sleep();
   inbox->woken_soon = false;
-  if (!spinner_.worth_it()) stop_driving();
   inbox->parked = true;
   inbox->parked_at_ns = engine_.shared().kernel.clock->now_ns();
   return true;
@@ -436,11 +429,6 @@ bool Port::spin() {
     inbox->parked = false;
   }
   count(shared.counters.waits);
-  if (!driving_ && shared.port_count.load(std::memory_order_relaxed) == 1 && shared.driver.request()) {
-    driving_ = true;
-    count(shared.counters.lends);
-    shared.wake_engine();
-  }
   bool found = spinner_.look(*shared.kernel.clock, shared.options.spin_ns(), [this] {
     drive();
     return arrived_some_.load(std::memory_order_acquire);
@@ -449,7 +437,7 @@ bool Port::spin() {
     count(shared.counters.waitHits);
     return true;
   }
-  stop_driving();
+  shared.driver.stop();
   auto inbox = inbox_.access();
   inbox->parked = inbox->events.empty();
   return !inbox->parked;
@@ -465,7 +453,7 @@ uint32_t Port::want_credits() {
 
 WaitResult Port::wait(int64_t timeout_ms) {
   if (!draining_.empty()) return WaitResult::ready;
-  stop_driving();
+  engine_.shared().driver.stop();
   credits_wanted_.store(true, std::memory_order_seq_cst);
   std::atomic_thread_fence(std::memory_order_seq_cst);
   auto inbox = inbox_.access();

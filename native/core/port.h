@@ -94,8 +94,6 @@ class Port : public ListNode {
   bool spin();
   /** The doorbell rings once when more is settled than what this returns. */
   uint32_t want_credits();
-  /** The engine's thread runs the reactor again. */
-  void stop_driving();
   /** Blocks; negative: without limit. */
   WaitResult wait(int64_t timeout_ms);
   /** Channels and listeners of this port's groups that have a socket or are about to. */
@@ -150,7 +148,7 @@ class Port : public ListNode {
     uint32_t of_next = 0;  // bytes of the next frame that are out
   };
   bool prepare();
-  /** One turn of the reactor in this thread, if that has it. */
+  /** One turn of the reactor in this thread; false: not now. */
   bool drive();
   void wake_engine();
   uint32_t take_number();
@@ -177,7 +175,6 @@ class Port : public ListNode {
   Fifo<Event> spent_;     // application thread: copied chunks, for the inbox
   size_t spent_count_ = 0;
   Spinner spinner_;
-  bool driving_ = false;  // application thread: it asked for the reactor and has not given it back
   mutable uint32_t settled_told_ = 0;
   std::atomic<bool> ringing_{false};
   std::atomic<bool> detach_requested_{false};

@@ -41,11 +41,11 @@ bool Reactor::prepare() {
 // ── the loop ──
 
 void Reactor::run() {
-  while (!shared_.stop.load(std::memory_order_acquire)) {
-    shared_.driver.lend_if_wanted();
-    turn(-1);
-  }
+  shared_.driver.acquire();
+  has_thread_ = true;
+  while (!shared_.stop.load(std::memory_order_acquire)) turn(-1);
   shut_down();
+  shared_.driver.release();
 }
 
 void Reactor::turn(int max_wait_ms) {
@@ -87,7 +87,6 @@ int Reactor::wait_ms(int max_wait_ms) {
 
 bool Reactor::has_posted_work() {
   if (shared_.stop.load(std::memory_order_relaxed) || shared_.has_arrivals.load(std::memory_order_relaxed)) return true;
-  if (shared_.driver.is_wanted()) return true;
   if (shared_.resolved->has_some()) return true;
   bool some = false;
   ports_.each([&](Port* port) { some = some || port->queue().has_more() || port->wants_detach(); });
@@ -96,7 +95,9 @@ bool Reactor::has_posted_work() {
 
 /** Looks for work for a moment instead of sleeping, as long as that has been worth it lately. true: there is some. */
 bool Reactor::spin() {
-  if (!spinner_.worth_it()) return false;
+  // A thread that is alone looks itself: see Port::spin().
+  bool alone = has_thread_ && shared_.port_count.load(std::memory_order_relaxed) == 1;
+  if (alone || !spinner_.worth_it()) return false;
   count(shared_.counters.spins);
   bool found = spinner_.look(*shared_.kernel.clock, options().spin_ns(),
                              [this] { return (has_posted_work() && !memory_short_) || poll(0) > 0; });
@@ -114,10 +115,11 @@ int Reactor::poll(int timeout_ms) {
     } else {
       count(shared_.counters.parks);
       before = shared_.kernel.clock->now_ns();
+      if (has_thread_ && sleep(timeout_ms)) timeout_ms = 0;
     }
   }
   int ready = shared_.kernel.poller->wait(events_, kEventsPerPoll, timeout_ms);
-  if (timeout_ms != 0 || shared_.parked.load(std::memory_order_relaxed)) shared_.parked.store(false, std::memory_order_relaxed);
+  if (!sleeping_) shared_.parked.store(false, std::memory_order_relaxed);
   uint64_t now = shared_.kernel.clock->now_ns();
   now_ms_ = now / kNsPerMs;
   // Woken soon: looking a little longer would have spared the sleep.
@@ -129,6 +131,32 @@ int Reactor::poll(int timeout_ms) {
   }
   for (int i = 0; i < ready; i++) handle(events_[i]);
   return ready;
+}
+
+/** The engine's thread sleeps, and others may run the reactor meanwhile. false: it did not. */
+bool Reactor::sleep(int timeout_ms) {
+  sleeping_ = true;
+  sleeps_until_ms_ = timeout_ms < 0 ? UINT64_MAX : now_ms_ + static_cast<uint64_t>(timeout_ms);
+  shared_.driver.release();
+  bool slept = shared_.kernel.poller->sleep(timeout_ms);
+  shared_.driver.acquire();
+  sleeping_ = false;
+  return slept;
+}
+
+void Reactor::guest_turn() {
+  turn(0);
+  int wait = wait_ms(-1);
+  if (!sleeping_) return;
+  // A wake for the sleeper may have been read away here: from now on it can be woken again.
+  if (!shared_.parked.load(std::memory_order_relaxed)) {
+    shared_.parked.store(true, std::memory_order_seq_cst);
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+    if (has_posted_work()) wait = 0;
+  }
+  if (wait < 0 || now_ms_ + static_cast<uint64_t>(wait) >= sleeps_until_ms_) return;
+  sleeps_until_ms_ = 0;
+  shared_.kernel.poller->wake();
 }
 
 void Reactor::handle(const PollEvent& event) {

@@ -28,6 +28,11 @@ class Reactor {
 
   /** Turns until the engine is stopped; then everything is closed and told. */
   void run();
+  /**
+   * A turn of an application thread, while the engine's thread sleeps and the driver is held. Looks after the sleeper: it is woken when it
+   * has to look at something sooner than it knows.
+   */
+  void guest_turn();
   /** One turn: posted work, timers, then sockets, waiting for these at most `max_wait_ms` (-1: until something comes). */
   void turn(int max_wait_ms);
   /** Closes everything and says engine_gone to all ports. */
@@ -98,6 +103,7 @@ class Reactor {
   int poll(int timeout_ms);
   bool has_posted_work();
   bool spin();
+  bool sleep(int timeout_ms);
   void handle(const PollEvent& event);
 
   static constexpr int kEventsPerPoll = 256;
@@ -112,6 +118,9 @@ class Reactor {
   List<Group, ListNode> buried_groups_;
   List<Port, ListNode> orphans_;  // detached, but some of their blocks are still queued
   List<Listener, PausedNode> stalled_;
+  bool has_thread_ = false;  // run() is the engine's thread; a test has none
+  bool sleeping_ = false;    // and that sleeps, until:
+  uint64_t sleeps_until_ms_ = 0;
   bool credits_due_ = false;
   bool early_ = false;         // a post was met before the Hello of its channel
   bool memory_short_ = false;  // a record could not be taken: it is tried again soon

@@ -68,6 +68,12 @@ class EpollPoller final : public Poller {
     return written;
   }
 
+  bool sleep(int timeout_ms) override {
+    epoll_event any;
+    epoll_wait(epoll_, &any, 1, timeout_ms);
+    return true;
+  }
+
   void wake() override { waker_.wake(); }
 
  private:

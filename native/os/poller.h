@@ -1,6 +1,6 @@
 // poller.h: waits for many sockets at once, level-triggered. One contract over epoll, kqueue and poll; tests have more.
 // Layer: os. Knows descriptors and tokens, not what they stand for: the token is a number, never a pointer.
-// Thread: the reactor's, except wake(), which any thread may call.
+// Thread: that which runs the reactor, except wake(), which any thread may call, and sleep(), which is another one's.
 // A descriptor is watched for kNoInterest before it is closed. One event per descriptor and wait; when more are ready
 // than there is room for, the others come first in the waits that follow.
 // Invariant: a descriptor without interest is not in the kernel's set at all, since hang-ups are reported uninvited.
@@ -37,6 +37,14 @@ class Poller {
   virtual OsError watch(int fd, uint64_t token, Interest before, Interest interest) = 0;
   /** Waits; -1 for ever. Returns the number of events, 0 when the time is up, woken or interrupted. */
   virtual int wait(PollEvent* events, int capacity, int timeout_ms) = 0;
+  /**
+   * Sleeps until wait() would return at once, but takes nothing, so that another thread may wait() and watch() meanwhile.
+   * false: this poller can't, and did not sleep.
+   */
+  virtual bool sleep(int timeout_ms) {
+    static_cast<void>(timeout_ms);
+    return false;
+  }
   /** Makes a wait() that goes on, or else the next one, return. Any thread. Cheap when repeated. */
   virtual void wake() = 0;
 };
