@@ -117,6 +117,7 @@ Port* Engine::create(const EngineOptions& options, Doorbell* doorbell, OsError* 
     return nullptr;
   }
   engine->owner_ = port;
+  engine->shared_->has_guests = kernel.poller->can_be_shared();
   // The first reference is the thread's.
   if (!start_thread(engine->reactor_, &engine->thread_)) {
     delete port;

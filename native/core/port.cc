@@ -301,7 +301,8 @@ bool Port::command(Command kind, uint32_t a, uint32_t b, uint32_t c) {
 
 bool Port::drive() {
   Shared& shared = engine_.shared();
-  if (shared.port_count.load(std::memory_order_relaxed) != 1 || !shared.driver.try_begin()) return false;
+  bool alone = shared.has_guests && shared.port_count.load(std::memory_order_relaxed) == 1;
+  if (!alone || !shared.driver.try_begin()) return false;
   if (shared.finished.load(std::memory_order_relaxed)) {
     shared.driver.end(false);
     return false;

@@ -42,7 +42,6 @@ bool Reactor::prepare() {
 
 void Reactor::run() {
   shared_.driver.acquire();
-  has_thread_ = true;
   while (!shared_.stop.load(std::memory_order_acquire)) turn(-1);
   shut_down();
   shared_.driver.release();
@@ -96,7 +95,7 @@ bool Reactor::has_posted_work() {
 /** Looks for work for a moment instead of sleeping, as long as that has been worth it lately. true: there is some. */
 bool Reactor::spin() {
   // A thread that is alone looks itself: see Port::spin().
-  bool alone = has_thread_ && shared_.port_count.load(std::memory_order_relaxed) == 1;
+  bool alone = shared_.has_guests && shared_.port_count.load(std::memory_order_relaxed) == 1;
   if (alone || !spinner_.worth_it()) return false;
   count(shared_.counters.spins);
   bool found = spinner_.look(*shared_.kernel.clock, options().spin_ns(),
@@ -115,10 +114,14 @@ int Reactor::poll(int timeout_ms) {
     } else {
       count(shared_.counters.parks);
       before = shared_.kernel.clock->now_ns();
-      if (has_thread_ && sleep(timeout_ms)) timeout_ms = 0;
+      if (shared_.has_guests) {
+        sleep(timeout_ms);
+        timeout_ms = 0;
+      }
     }
   }
-  int ready = shared_.kernel.poller->wait(events_, kEventsPerPoll, timeout_ms);
+  Poller& poller = *shared_.kernel.poller;
+  int ready = sleeping_ ? poller.look(events_, kEventsPerPoll) : poller.wait(events_, kEventsPerPoll, timeout_ms);
   if (!sleeping_) shared_.parked.store(false, std::memory_order_relaxed);
   uint64_t now = shared_.kernel.clock->now_ns();
   now_ms_ = now / kNsPerMs;
@@ -133,27 +136,20 @@ int Reactor::poll(int timeout_ms) {
   return ready;
 }
 
-/** The engine's thread sleeps, and others may run the reactor meanwhile. false: it did not. */
-bool Reactor::sleep(int timeout_ms) {
+/** The engine's thread sleeps, and another one may run the reactor meanwhile. */
+void Reactor::sleep(int timeout_ms) {
   sleeping_ = true;
   sleeps_until_ms_ = timeout_ms < 0 ? UINT64_MAX : now_ms_ + static_cast<uint64_t>(timeout_ms);
   shared_.driver.release();
-  bool slept = shared_.kernel.poller->sleep(timeout_ms);
+  shared_.kernel.poller->sleep(timeout_ms);
   shared_.driver.acquire();
   sleeping_ = false;
-  return slept;
 }
 
 void Reactor::guest_turn() {
   turn(0);
-  int wait = wait_ms(-1);
   if (!sleeping_) return;
-  // A wake for the sleeper may have been read away here: from now on it can be woken again.
-  if (!shared_.parked.load(std::memory_order_relaxed)) {
-    shared_.parked.store(true, std::memory_order_seq_cst);
-    std::atomic_thread_fence(std::memory_order_seq_cst);
-    if (has_posted_work()) wait = 0;
-  }
+  int wait = wait_ms(-1);
   if (wait < 0 || now_ms_ + static_cast<uint64_t>(wait) >= sleeps_until_ms_) return;
   sleeps_until_ms_ = 0;
   shared_.kernel.poller->wake();

@@ -103,7 +103,7 @@ class Reactor {
   int poll(int timeout_ms);
   bool has_posted_work();
   bool spin();
-  bool sleep(int timeout_ms);
+  void sleep(int timeout_ms);
   void handle(const PollEvent& event);
 
   static constexpr int kEventsPerPoll = 256;
@@ -118,8 +118,7 @@ class Reactor {
   List<Group, ListNode> buried_groups_;
   List<Port, ListNode> orphans_;  // detached, but some of their blocks are still queued
   List<Listener, PausedNode> stalled_;
-  bool has_thread_ = false;  // run() is the engine's thread; a test has none
-  bool sleeping_ = false;    // and that sleeps, until:
+  bool sleeping_ = false;  // the engine's thread does, until:
   uint64_t sleeps_until_ms_ = 0;
   bool credits_due_ = false;
   bool early_ = false;         // a post was met before the Hello of its channel

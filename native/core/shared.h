@@ -116,6 +116,8 @@ struct Shared {
   /** Attached threads. Only one that is alone may run the reactor: others would have to wait for what it does besides. */
   std::atomic<uint32_t> port_count{0};
   Driver driver;
+  /** Whether application threads may run the reactor. Set before there are any. */
+  bool has_guests = false;
   std::atomic<bool> finished{false};
   std::atomic<bool> stop{false};
   /** The engine's thread sleeps or is about to: whoever gives it work must wake it. */

@@ -55,11 +55,33 @@ class EpollPoller final : public Poller {
   }
 
   int wait(PollEvent* events, int capacity, int timeout_ms) override {
+    bool woken = false;
+    int count = take(events, capacity, timeout_ms, &woken);
+    if (woken) waker_.drain();
+    return count;
+  }
+
+  bool can_be_shared() const override { return true; }
+
+  void sleep(int timeout_ms) override {
+    epoll_event any;
+    epoll_wait(epoll_, &any, 1, timeout_ms);
+  }
+
+  int look(PollEvent* events, int capacity) override {
+    bool woken = false;
+    return take(events, capacity, 0, &woken);
+  }
+
+  void wake() override { waker_.wake(); }
+
+ private:
+  int take(PollEvent* events, int capacity, int timeout_ms, bool* woken) {
     int count = epoll_wait(epoll_, batch_, capacity < kBatch ? capacity : kBatch, timeout_ms);
     int written = 0;
     for (int i = 0; i < count; i++) {
       if (batch_[i].data.fd == waker_.fd()) {
-        waker_.drain();
+        *woken = true;
         continue;
       }
       const Watched& watched = table_.at(batch_[i].data.fd);
@@ -68,15 +90,6 @@ class EpollPoller final : public Poller {
     return written;
   }
 
-  bool sleep(int timeout_ms) override {
-    epoll_event any;
-    epoll_wait(epoll_, &any, 1, timeout_ms);
-    return true;
-  }
-
-  void wake() override { waker_.wake(); }
-
- private:
   static uint32_t kernel_events(Interest interest) {
     uint32_t events = 0;
     if ((interest & kReadable) != 0) events |= EPOLLIN;

@@ -37,13 +37,15 @@ class Poller {
   virtual OsError watch(int fd, uint64_t token, Interest before, Interest interest) = 0;
   /** Waits; -1 for ever. Returns the number of events, 0 when the time is up, woken or interrupted. */
   virtual int wait(PollEvent* events, int capacity, int timeout_ms) = 0;
-  /**
-   * Sleeps until wait() would return at once, but takes nothing, so that another thread may wait() and watch() meanwhile.
-   * false: this poller can't, and did not sleep.
-   */
-  virtual bool sleep(int timeout_ms) {
-    static_cast<void>(timeout_ms);
-    return false;
+  /** Whether another thread may look() and watch() while one is in sleep(); only then either is called. */
+  virtual bool can_be_shared() const { return false; }
+  /** Sleeps until wait() would return at once, but takes nothing. */
+  virtual void sleep(int timeout_ms) { static_cast<void>(timeout_ms); }
+  /** What is ready now, while another thread may be in sleep(): a wake stays where it is, for that thread. */
+  virtual int look(PollEvent* events, int capacity) {
+    static_cast<void>(events);
+    static_cast<void>(capacity);
+    return 0;
   }
   /** Makes a wait() that goes on, or else the next one, return. Any thread. Cheap when repeated. */
   virtual void wake() = 0;
