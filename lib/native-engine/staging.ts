@@ -19,8 +19,9 @@ const LARGE_BYTES = 4096;
  */
 const FIRST_FLUSH_FRAMES = 64;
 const FLUSH_FRAMES = 1024;
-/** The same in runs: each is a system call anyway, so waiting for more saves nothing and keeps many peers idle. */
+/** The same in runs, if they are of so many frames: each is a system call anyway, and waiting for more keeps peers idle. */
 const FLUSH_RUNS = 8;
+const GOOD_RUN_FRAMES = 4;
 /** How long after a refusal for want of memory it is tried again. */
 const RETRY_MS = 10;
 
@@ -42,7 +43,7 @@ export class Staging {
   // No Buffer: what its prototype adds keeps the compiler from calling set() without a look-up.
   readonly #memory = new Uint8Array(STAGING_BYTES);
   readonly #words = new Int32Array(this.#memory.buffer);
-  readonly #runs = new Uint32Array(FLUSH_RUNS * RUN_WORDS);
+  readonly #runs = new Uint32Array(FLUSH_FRAMES * RUN_WORDS);
   readonly #single = new Uint32Array(RUN_WORDS);
   #scratch: Buffer | null = null;
   #count = 0; // runs
@@ -91,7 +92,7 @@ export class Staging {
       runs[at + RUN_BYTES] += room;
       runs[at + RUN_FRAMES]++;
     } else {
-      if (this.#count === FLUSH_RUNS) this.flush();
+      if (this.#count >= FLUSH_RUNS && this.#frames >= this.#count * GOOD_RUN_FRAMES) this.flush();
       this.#last = this.#count++ * RUN_WORDS;
       describe(runs, this.#last, channel, generation, room, tag, group);
     }
