@@ -89,7 +89,7 @@ const rules: Rule[] = [
     ['test/support', 'test/vectors', 'test/unit/protocol/vectors', 'test/lifecycle/child'],
     ['@jest/globals', '@swc/core', 'expect', 'fast-check'],
   ),
-  outsider('bench', ['scripts/ensure-build'], ['commander']),
+  outsider('bench', ['scripts/ensure-build'], ['commander', '@observablehq/plot', 'linkedom']),
 ];
 
 /** What a file imports, relative names resolved against the root. */

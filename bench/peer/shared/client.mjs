@@ -1,16 +1,19 @@
-// client.mjs: the connecting side: any number of connections, all on one engine and one receive loop.
+// client.mjs: the connecting side: any number of connections, all on one engine and, unless the caller asks for more groups
+// (`ctx.groups`, connections take turns by `ctx.index`), on one receive loop.
 // A connection has flood(source), request(body), and hands replies to `ctx.onReply(connection, body)`.
 import { AmpeStatus, OpCode, opCodeName, statusName } from 'tofu-ampe';
 import { clientAddress, receiveAll, startEngine } from './engine.mjs';
+import { floodChannel } from './flood.mjs';
 
 let engine = null;
+const groups = [];
 const connections = new Map(); // by channel number
 
 class Connection {
   reuse = true; // request() copies: the caller may use its buffer again
 
-  constructor({ ampe, group }, channelNumber, ctx) {
-    this.ampe = ampe;
+  constructor(group, channelNumber, ctx) {
+    this.ampe = engine.ampe;
     this.group = group;
     this.channelNumber = channelNumber;
     this.onReply = ctx.onReply;
@@ -30,25 +33,9 @@ class Connection {
     this.group.post(message);
   }
 
-  /** Sends until the source is dry. acquire() is what slows it down to the speed of its peer. */
-  async flood(source) {
-    while (this.#floodWhileFree(source)) this.#floodOne(await this.ampe.acquire(), source);
-  }
-  /** Plain code between the awaits, which the compiler optimises better. True: no message was free for the next one. */
-  #floodWhileFree(source) {
-    while (source.more()) {
-      const message = this.ampe.get('poolOnly');
-      if (message === null) return true;
-      this.#floodOne(message, source);
-    }
-    return false;
-  }
-  #floodOne(message, source) {
-    message.opCode = OpCode.Signal;
-    message.channelNumber = this.channelNumber;
-    if (typeof source.stamp === 'function') source.stamp(message.body.reserve(source.size));
-    else message.body.set(source.reused());
-    this.group.post(message);
+  /** Sends until the source is dry. */
+  flood(source) {
+    return floodChannel(this.ampe, this.group, this.channelNumber, source);
   }
 }
 
@@ -64,20 +51,28 @@ function receive(message) {
   ampe.put(message);
 }
 
-/** Resolves with the connection when the server has answered its Hello. */
-export function connectWith(backend, ctx) {
-  if (engine === null) {
-    engine = startEngine(backend);
-    receiveAll(engine.group, receive).catch((error) => {
+/** The group of a connection; each has a receive loop of its own. */
+function groupFor(index, count) {
+  const at = index % count;
+  if (groups[at] === undefined) {
+    groups[at] = at === 0 ? engine.group : engine.ampe.create();
+    receiveAll(groups[at], receive).catch((error) => {
       setImmediate(() => {
         throw error; // ends the process: nothing measured after this would mean anything
       });
     });
   }
+  return groups[at];
+}
+
+/** Resolves with the connection when the server has answered its Hello. */
+export function connectWith(backend, ctx) {
+  engine ??= startEngine(backend);
+  const group = groupFor(ctx.index ?? 0, ctx.groups ?? 1);
   const hello = engine.ampe.get();
   clientAddress(ctx).format(hello);
-  const { channelNumber } = engine.group.post(hello);
-  const connection = new Connection(engine, channelNumber, ctx);
+  const { channelNumber } = group.post(hello);
+  const connection = new Connection(group, channelNumber, ctx);
   connections.set(channelNumber, connection);
   return connection.opened;
 }

@@ -8,13 +8,18 @@ export const serverAddress = (ctx) =>
 export const clientAddress = (ctx) =>
   ctx.transport === 'uds' ? new UdsClientAddress(ctx.addr) : new TcpClientAddress(ctx.host, ctx.port);
 
+let ampe = null;
+
 /** @throws when the backend is not there: figures of another engine under its name would be worse than none */
 export function startEngine(backend) {
   const pool = process.env.TOFU_BENCH_POOL; // for measuring which size is a good default
   const reactor = Reactor.create({ backend, ...(pool ? { maxPoolMsgs: Number(pool) } : {}) });
-  const ampe = reactor.ampe();
+  ampe = reactor.ampe();
   return { ampe, group: ampe.create() };
 }
+
+/** The counters of this process's engine. */
+export const stats = () => ampe.stats();
 
 /** Hands every message to `handle`, which posts it or puts it back. One promise per batch, not per message. */
 export async function receiveAll(group, handle) {
@@ -25,4 +30,9 @@ export async function receiveAll(group, handle) {
       message = group.tryReceive();
     }
   }
+}
+
+/** The same as one would write it at first, and as the examples do: a promise for each message. */
+export async function receiveByLoop(group, handle) {
+  for await (const message of group) handle(message);
 }

@@ -2,8 +2,8 @@
 import { AmpeStatus, OpCode, echo, statusToError } from 'tofu-ampe';
 import { receiveAll, serverAddress, startEngine } from './engine.mjs';
 
-/** Resolves when listening. */
-export function serveWith(backend, ctx) {
+/** Resolves when listening. `receive` is how messages are taken from the group. */
+export function serveWith(backend, ctx, receive = receiveAll) {
   const { ampe, group } = startEngine(backend);
   const { onMessage, onRequest } = ctx;
   const welcome = ampe.get();
@@ -15,7 +15,7 @@ export function serveWith(backend, ctx) {
       if (message.status === AmpeStatus.Success) resolve();
       else reject(statusToError(message.status));
     };
-    receiveAll(group, (message) => {
+    receive(group, (message) => {
       if (message.isFromEngine) {
         onStatus(message);
         ampe.put(message);

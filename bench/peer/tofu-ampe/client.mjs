@@ -1,2 +1,3 @@
 import { connectWith } from '../shared/client.mjs';
 export const connect = (ctx) => connectWith('native', ctx);
+export { stats } from '../shared/engine.mjs';

@@ -1,0 +1,1 @@
+export { connect, stats } from '../tofu-ampe/client.mjs';
