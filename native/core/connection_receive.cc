@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "core/connection.h"
+#include "core/port.h"
 #include "core/reactor.h"
 #include "protocol/framer.h"
 
@@ -176,7 +177,7 @@ bool Connection::deliver(Event** chunk, size_t begin, size_t end, uint32_t frame
   Event* event = *chunk;
   if (size * 4 < event->capacity) {
     // A chunk is not kept for a few bytes: a peer could hold a lot of memory with them.
-    Event* copy = make_event(size);
+    Event* copy = group_->port->take_event(size);
     if (copy != nullptr) {
       std::memcpy(copy->bytes(), event->bytes() + begin, size);
       event = copy;

@@ -31,8 +31,6 @@ constexpr int kNumberWaits = 20'000;
 constexpr uint32_t kBlockBytes = 2048;
 /** What one drain copies, about: what is copied is read soon, and should be in the cache then. */
 constexpr size_t kDrainBytes = 64 * 1024;
-/** Copied chunks that wait for the engine's thread: as many as it fills while the application handles one. */
-constexpr size_t kMostSpent = 4;
 
 size_t aligned(size_t size) { return (size + 7) & ~size_t{7}; }
 size_t record_size(uint32_t bytes) { return aligned(sizeof(RunRecord) + bytes); }
@@ -50,8 +48,6 @@ bool is_data_only(const uint8_t* frames, const Run& run) {
 
 Port::~Port() {
   drop_queued_blocks();
-  while (Event* event = spent_.take()) free_event(event);
-  while (Event* event = inbox_.access()->spent.take()) free_event(event);
   while (Event* event = draining_.take()) free_event(event);
   while (Event* event = outgoing_.take()) free_event(event);
   while (Event* event = inbox_.access()->events.take()) free_event(event);
@@ -359,9 +355,7 @@ DrainResult Port::drain(uint8_t* slab, size_t at, size_t capacity, Record* recor
   if (draining_.empty()) {
     auto inbox = inbox_.access();
     draining_.append(inbox->events);
-    inbox->spent.append(spent_);
-    inbox->spent_count += spent_count_;
-    spent_count_ = 0;
+    inbox->spent.fill_from(spent_);
     arrived_some_.store(false, std::memory_order_relaxed);
   }
   while (Event* event = draining_.front()) {
@@ -383,7 +377,7 @@ DrainResult Port::drain(uint8_t* slab, size_t at, size_t capacity, Record* recor
     if (event->kind == EventKind::mail || event->kind == EventKind::tail) record.a = event->poster == this ? 1 : 0;
     records[result.records++] = record;
     if (holds_frames(*event) && event->count > 0) break;
-    dispose(draining_.take());
+    spent_.put(draining_.take());
   }
   result.more = !draining_.empty();
   if (result.records > 0) {
@@ -391,16 +385,6 @@ DrainResult Port::drain(uint8_t* slab, size_t at, size_t capacity, Record* recor
     count(engine_.shared().counters.batchedEvents, result.records);
   }
   return result;
-}
-
-/** Chunks go back to be read into again: the memory is in the cache, and nobody has to ask for it. */
-void Port::dispose(Event* event) {
-  if (event->capacity != kChunkBytes || spent_count_ >= kMostSpent) {
-    free_event(event);
-    return;
-  }
-  spent_.push(event);
-  spent_count_++;
 }
 
 void Port::note_delivered(uint32_t frames, uint32_t bytes) {
@@ -477,14 +461,18 @@ void Port::settle(uint32_t messages) {
   settled_now_ = true;
 }
 
-Event* Port::take_spent() {
-  auto inbox = inbox_.access();
-  Event* chunk = inbox->spent.take();
-  if (chunk == nullptr) return nullptr;
-  inbox->spent_count--;
-  *chunk = Event();
-  chunk->capacity = kChunkBytes;
-  return chunk;
+Event* Port::take_event(size_t bytes) {
+  size_t size = EventShelf::size_for(bytes);
+  if (size == EventShelf::kSizes) return make_event(bytes);
+  if (!spare_.has(size)) spare_.fill_from(inbox_.access()->spent);
+  Event* event = spare_.take(size);
+  if (event != nullptr) return event;
+  // No more of these than go round: what a peer sends in many small pieces shall not take much more memory than it has bytes.
+  bool shelved = bytes == kChunkBytes || shelved_[size] < EventShelf::kMost[size];
+  if (!shelved) return make_event(bytes);
+  event = make_event(EventShelf::kBytes[size]);
+  if (event != nullptr) shelved_[size]++;
+  return event;
 }
 
 void Port::note_socket_closed() {

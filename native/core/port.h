@@ -15,6 +15,7 @@
 #include "base/guarded.h"
 #include "base/list.h"
 #include "core/event.h"
+#include "core/event_shelf.h"
 #include "core/spinner.h"
 
 namespace tofu {
@@ -106,8 +107,8 @@ class Port : public ListNode {
   /** Hands everything over and wakes the thread if it sleeps. */
   void publish();
   void settle(uint32_t messages);
-  /** A chunk that the application thread is done with; null: none. */
-  Event* take_spent();
+  /** An event with room for that many received bytes, one that was used before if there is one; null: no memory. */
+  Event* take_event(size_t bytes);
   ByteQueue& queue() { return queue_; }
   void socket_opened() { open_sockets_.fetch_add(1, std::memory_order_acq_rel); }
   /** When it was the last one the thread is told: it may be all that keeps its process alive. */
@@ -131,9 +132,8 @@ class Port : public ListNode {
   friend class Engine;
   struct Inbox {
     Fifo<Event> events;
-    /** Chunks that were copied, for the engine's thread to read into. */
-    Fifo<Event> spent;
-    size_t spent_count = 0;
+    /** Events that were copied, on their way back. */
+    EventShelf spent;
     bool parked = false;
     uint64_t parked_at_ns = 0;
     bool woken_soon = false;
@@ -157,7 +157,6 @@ class Port : public ListNode {
   void write_run(const uint8_t* bytes, const Run& run, const Sent& sent);
   bool write_block(const uint8_t* bytes, const Run& run, const Sent& sent);
   void drop_queued_blocks();
-  void dispose(Event* event);
   /** No doorbell any more, and events are dropped. */
   void close_inbox();
 
@@ -172,13 +171,14 @@ class Port : public ListNode {
   std::atomic<bool> arrived_some_{false};
   std::condition_variable arrived_;
   Fifo<Event> draining_;  // application thread: taken from the inbox, not yet copied
-  Fifo<Event> spent_;     // application thread: copied chunks, for the inbox
-  size_t spent_count_ = 0;
+  EventShelf spent_;      // application thread: copied events, for the inbox
   Spinner spinner_;
   mutable uint32_t settled_told_ = 0;
   std::atomic<bool> ringing_{false};
   std::atomic<bool> detach_requested_{false};
   Fifo<Event> outgoing_;  // engine thread
+  EventShelf spare_;  // engine thread
+  uint32_t shelved_[EventShelf::kSizes] = {};  // engine thread: events there are of each size
   Event* gone_event_ = nullptr;
   bool settled_now_ = false;
   bool must_ring_ = false;

@@ -221,8 +221,7 @@ ResolutionSink* Reactor::resolution_sink() { return shared_.resolved; }
 Event* Reactor::take_chunk(Port* port) {
   Event* chunk = chunk_;
   chunk_ = nullptr;
-  if (chunk == nullptr) chunk = port->take_spent();
-  return chunk != nullptr ? chunk : make_event(kChunkBytes);
+  return chunk != nullptr ? chunk : port->take_event(kChunkBytes);
 }
 
 void Reactor::keep_chunk(Event* chunk) {
