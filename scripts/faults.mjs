@@ -364,8 +364,8 @@ export const FAULTS = [
     '',
   ]),
   fault('inline-send-overtakes-queue', port, 'sim/sim_test', 'SimulatedWorld.*/0', [
-    'if ((run_count > kInlineRuns && !driving_) || !queue_.all_consumed()) return false;',
-    'if (run_count > kInlineRuns && !driving_) return false;',
+    'if (run_count > kInlineRuns || !queue_.all_consumed()) return false;',
+    'if (run_count > kInlineRuns) return false;',
   ]),
   fault('cut-frame-overtaken', port, 'sim/sim_test', 'SimulatedWorld.*/0', [
     'sent.of_next > 0 ? GateState::partial : GateState::open;',

@@ -4,8 +4,8 @@
 if(FAULT STREQUAL "inline_overtakes")
   # A thread writes to the socket although its earlier messages still wait for the engine's thread.
   set(file port.cc)
-  set(from [[!driving_) || !queue_.all_consumed()]])
-  set(to [[!driving_)]])
+  set(from [[run_count > kInlineRuns || !queue_.all_consumed()]])
+  set(to [[run_count > kInlineRuns]])
 elseif(FAULT STREQUAL "direct_overtakes")
   # The engine writes a large message past what is queued.
   set(file connection.cc)
