@@ -52,19 +52,26 @@ class Driver {
 
   // ── the engine's thread ──
   bool is_wanted() const { return state_.load(std::memory_order_seq_cst) == State::wanted; }
-  /** Lends the reactor if it is wanted, until it is given back or not used for a while. */
-  void lend_if_wanted() {
+  /** Lends the reactor if it is wanted. true: from now on it is the borrower's, until take_back() or a watch() that says so. */
+  bool lend_if_wanted() {
+    // Read before: what the borrower does from now on is use.
+    seen_ = used_.load(std::memory_order_relaxed);
     State expected = State::wanted;
-    if (!state_.compare_exchange_strong(expected, State::lent, std::memory_order_release)) return;
+    return state_.compare_exchange_strong(expected, State::lent, std::memory_order_release);
+  }
+  /** Waits until it is given back, or was not used for a while. */
+  void take_back() {
     std::unique_lock<std::mutex> lock(mutex_);
-    uint64_t seen = used_.load(std::memory_order_relaxed);
-    auto is_back = [this] { return state_.load(std::memory_order_acquire) == State::engine; };
-    while (!returned_.wait_for(lock, std::chrono::milliseconds(kWatchMs), is_back)) {
-      uint64_t used = used_.load(std::memory_order_relaxed);
-      expected = State::lent;
-      if (used == seen && state_.compare_exchange_strong(expected, State::engine, std::memory_order_seq_cst)) return;
-      seen = used;
-    }
+    do returned_.wait_for(lock, std::chrono::milliseconds(kWatchMs), [this] { return is_back(); });
+    while (!watch());
+  }
+  /** One look: takes it back if it was not used since the look before, or since it was lent. true: it is the engine's again. */
+  bool watch() {
+    uint64_t used = used_.load(std::memory_order_relaxed);
+    State expected = State::lent;
+    if (used == seen_ && state_.compare_exchange_strong(expected, State::engine, std::memory_order_seq_cst)) return true;
+    seen_ = used;
+    return is_back();
   }
 
  private:
@@ -74,11 +81,17 @@ class Driver {
     lent,    // the borrower has it and is not using it
     busy,    // the borrower is in a turn
   };
-  /** How long the network may stand still because its borrower does something else. */
+  /** Whoever gave it back may want it again by now. */
+  bool is_back() const {
+    State state = state_.load(std::memory_order_acquire);
+    return state == State::engine || state == State::wanted;
+  }
+  /** How long the network may stand still because its borrower does something else: from one look to the next but one. */
   static constexpr int kWatchMs = 1;
 
   std::atomic<State> state_{State::engine};
   std::atomic<uint64_t> used_{0};
+  uint64_t seen_ = 0;  // engine's thread: `used_` at its last look
   std::mutex mutex_;
   std::condition_variable returned_;
 };

@@ -95,8 +95,9 @@ uint32_t Port::take_number() {
   Shared& shared = engine_.shared();
   uint32_t number = shared.numbers.access()->take();
   if (number != 0 || queue_.all_consumed()) return number;
-  drive();
-  for (int i = 0; i < kNumberWaits && !queue_.all_consumed(); i++) std::this_thread::yield();
+  for (int i = 0; i < kNumberWaits && !queue_.all_consumed(); i++) {
+    if (!drive()) std::this_thread::yield();
+  }
   return shared.numbers.access()->take();
 }
 
@@ -314,6 +315,14 @@ bool Port::drive() {
   return true;
 }
 
+/** Asks for the reactor, unless another thread would have to wait for what this one does besides. */
+void Port::borrow() {
+  Shared& shared = engine_.shared();
+  if (driving_ || shared.port_count.load(std::memory_order_relaxed) != 1 || !shared.driver.request()) return;
+  driving_ = true;
+  shared.wake_engine();
+}
+
 void Port::stop_driving() {
   if (!driving_) return;
   driving_ = false;
@@ -436,13 +445,8 @@ bool Port::spin() {
     inbox->parked = false;
   }
   count(shared.counters.waits);
-  if (!driving_ && shared.port_count.load(std::memory_order_relaxed) == 1 && shared.driver.request()) {
-    driving_ = true;
-    count(shared.counters.lends);
-    shared.wake_engine();
-  }
   bool found = spinner_.look(*shared.kernel.clock, shared.options.spin_ns(), [this] {
-    drive();
+    if (!drive()) borrow();
     return arrived_some_.load(std::memory_order_acquire);
   });
   if (found) {

@@ -152,6 +152,7 @@ class Port : public ListNode {
   bool prepare();
   /** One turn of the reactor in this thread, if that has it. */
   bool drive();
+  void borrow();
   void wake_engine();
   uint32_t take_number();
   bool may_send_inline(const Run* runs, size_t count) const;

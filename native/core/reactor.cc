@@ -42,7 +42,10 @@ bool Reactor::prepare() {
 
 void Reactor::run() {
   while (!shared_.stop.load(std::memory_order_acquire)) {
-    shared_.driver.lend_if_wanted();
+    if (shared_.driver.lend_if_wanted()) {
+      count(shared_.counters.lends);
+      shared_.driver.take_back();
+    }
     turn(-1);
   }
   shut_down();

@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "core/core_support.h"
+#include "core/shared.h"
 
 namespace tofu {
 namespace {
@@ -780,6 +781,174 @@ TEST_P(EngineTest, WorksWhileItsThreadIsBusy) {
     EXPECT_EQ(busy.next(accepted, "the Hello").op_code(), OpCode::hello_request);
     EXPECT_EQ(busy.next(accepted, "the signal").id(), 100 + busy.view(accepted).opened_id);
   }
+}
+
+// ── the application thread runs the reactor ──
+
+/** A thread that looks for messages so long that the reactor is always lent in time. */
+EngineOptions patient(EngineOptions options) {
+  options.spin_us = 1'000'000;
+  return options;
+}
+
+/** A request and its response, while this thread does nothing but look for them. */
+void ping(App* app, const Pair& pair, uint64_t id, const std::string& body = "") {
+  app->post(pair.client, OpCode::request, id, body);
+  ASSERT_TRUE(app->spin_for("the request", [&] { return !app->view(pair.server).taken.empty(); }));
+  Taken request = app->next(pair.server, "the request");
+  ASSERT_EQ(request.id(), id);
+  app->post(pair.server, OpCode::response, id, request.body());
+  ASSERT_TRUE(app->spin_for("the response", [&] { return !app->view(pair.client).taken.empty(); }));
+  ASSERT_EQ(app->next(pair.client, "the response").body(), body);
+}
+
+/** Pings until the reactor is lent to the thread, which then does not use it. */
+void ping_until_lent(App* app, const Pair& pair, uint64_t* id) {
+  auto deadline = test::SteadyClock::now() + test::Milliseconds(test::kDeadlineMs);
+  Driver& driver = app->engine().shared().driver;
+  do {
+    ASSERT_LT(test::SteadyClock::now(), deadline) << "waited in vain for the reactor";
+    ASSERT_NO_FATAL_FAILURE(ping(app, pair, ++*id));
+  } while (!driver.is_lent());
+}
+
+TEST_P(EngineTest, LendsTheReactorToAThreadThatOnlyWaits) {
+  App app(patient(options()));
+  Pair pair(&app, address());
+  const Counters& counters = app.counters();
+  EXPECT_EQ(counters.drives.load(), 0u) << "a thread that sleeps leaves it to the engine's";
+  uint64_t id = 0;
+  auto deadline = test::SteadyClock::now() + test::Milliseconds(test::kDeadlineMs);
+  while (counters.lends.load() == 0 || counters.drives.load() < 100 || counters.waitHits.load() == 0) {
+    ASSERT_LT(test::SteadyClock::now(), deadline)
+        << "lends " << counters.lends.load() << ", drives " << counters.drives.load();
+    id++;
+    ASSERT_NO_FATAL_FAILURE(ping(&app, pair, id, std::string(id % 5 == 0 ? 40'000 : 10, 'p')));
+  }
+  EXPECT_LE(counters.drives.load(), counters.turns.load());
+  // All that a sleeping thread gets comes as before.
+  app.post(pair.client, OpCode::bye_request, ++id);
+  EXPECT_EQ(app.next(pair.server, "the ByeRequest").op_code(), OpCode::bye_request);
+  app.post(pair.server, OpCode::bye_response, id);
+  EXPECT_EQ(app.next(pair.client, "the ByeResponse").op_code(), OpCode::bye_response);
+  EXPECT_TRUE(rest_of(&app, pair.client).empty());
+  EXPECT_TRUE(rest_of(&app, pair.server).empty());
+  EXPECT_TRUE(app.wait_balanced());
+}
+
+TEST_P(EngineTest, TakesTheReactorBackFromAThreadThatDoesNotUseIt) {
+  App idle(patient(options()));
+  Pair pair(&idle, address());
+  App far(options());
+  uint32_t clients = far.open_group();
+  uint64_t id = 0;
+  for (uint64_t round = 1; round <= 5; round++) {
+    ASSERT_NO_FATAL_FAILURE(ping_until_lent(&idle, pair, &id));
+    uint64_t reads = idle.counters().readCalls.load();
+    // A peer connects and sends while the borrower does something else.
+    ChannelId client = far.connect(clients, pair.listening.address, round);
+    far.post(client, OpCode::signal, 100 + round);
+    ASSERT_TRUE(far.wait_balanced());
+    ASSERT_TRUE(far.poll_for("an accepted channel that is read", [&] {
+      return idle.counters().channels.load() == 2 + round && idle.counters().readCalls.load() > reads;
+    }));
+    EXPECT_FALSE(idle.engine().shared().driver.is_lent());
+    ChannelId accepted = idle.next_accepted(pair.server_group);
+    EXPECT_EQ(idle.next(accepted, "the Hello").op_code(), OpCode::hello_request);
+    EXPECT_EQ(idle.next(accepted, "the signal").id(), 100 + round);
+  }
+}
+
+TEST_P(EngineTest, TakesWhatItsBorrowerPostedBeforeItTurnedToOtherThings) {
+  App app(patient(options()));
+  Pair pair(&app, address());
+  uint64_t id = 0;
+  for (int round = 0; round < 5; round++) {
+    ASSERT_NO_FATAL_FAILURE(ping_until_lent(&app, pair, &id));
+    // Nobody is woken for this while the reactor is lent, and its borrower does not come back.
+    app.command(Command::consumed, pair.server.number, pair.server.generation, 0);
+    auto deadline = test::SteadyClock::now() + test::Milliseconds(test::kDeadlineMs);
+    while (!app.port()->queue().all_consumed()) {
+      ASSERT_LT(test::SteadyClock::now(), deadline) << "waited in vain for an empty queue";
+      std::this_thread::yield();
+    }
+  }
+}
+
+TEST_P(EngineTest, LendsTheReactorOnlyWhileOneThreadIsAttached) {
+  App app(patient(options()));
+  Pair pair(&app, address());
+  uint64_t id = 0;
+  for (int round = 0; round < 3; round++) {
+    ASSERT_NO_FATAL_FAILURE(ping_until_lent(&app, pair, &id));
+    App other(app.engine().number());
+    ASSERT_NE(other.port(), nullptr);
+    // Its messages get through although the borrower still has the reactor, or is about to lose it.
+    uint32_t group = other.open_group();
+    ChannelId client = other.connect(group, pair.listening.address, 7);
+    other.post(client, OpCode::signal, 8);
+    ASSERT_TRUE(other.wait_balanced());
+    ChannelId accepted = app.next_accepted(pair.server_group);
+    EXPECT_EQ(app.next(accepted, "the Hello").id(), 7u);
+    EXPECT_EQ(app.next(accepted, "the signal").id(), 8u);
+    ASSERT_NO_FATAL_FAILURE(ping(&app, pair, ++id));
+    ASSERT_TRUE(app.engine().shared().driver.is_engines());
+    std::string frame = make_frame(OpCode::signal, 9);
+    ASSERT_TRUE(other.port()->update(group, bytes_of(frame), frame.size()));
+    ASSERT_TRUE(other.wait_for("its message to itself", [&] { return !other.mail.empty(); }));
+    other.mail.clear();
+    // The engine's thread has been through a turn since: whatever it lent before is counted.
+    uint64_t lends = app.counters().lends.load();
+    uint64_t drives = app.counters().drives.load();
+    for (int i = 0; i < 50; i++) ASSERT_NO_FATAL_FAILURE(ping(&app, pair, ++id));
+    EXPECT_EQ(app.counters().lends.load(), lends);
+    EXPECT_EQ(app.counters().drives.load(), drives);
+  }
+}
+
+TEST_P(EngineTest, EndsWhileTheReactorIsLent) {
+  for (int round = 0; round < 12; round++) {
+    App app(patient(options()));
+    Pair pair(&app, address());
+    uint64_t id = 0;
+    ASSERT_NO_FATAL_FAILURE(ping_until_lent(&app, pair, &id));
+    for (uint64_t i = 0; i < 20; i++) app.post(pair.client, OpCode::signal, ++id, std::string(30'000, 'x'));
+    if (round % 4 == 0) {
+      app.command(Command::destroy_engine);
+      ASSERT_TRUE(app.wait_for("engineGone", [&] { return app.engine_gone; }));
+    } else if (round % 4 == 1) {
+      app.command(Command::destroy_engine);
+      ASSERT_TRUE(app.spin_for("engineGone", [&] { return app.engine_gone; }));
+    } else if (round % 4 == 2) {
+      // Somebody asked for it and went away.
+      app.port()->stop_driving();
+      app.engine().shared().driver.request();
+    }
+    app.detach();
+  }
+}
+
+TEST_P(EngineTest, IsLentAndTakenBackWhileThreadsComeAndGo) {
+  App app(patient(options()));
+  Pair pair(&app, address());
+  std::atomic<bool> done{false};
+  std::thread visitor([&] {
+    for (uint64_t round = 1; round <= 30; round++) {
+      App other(app.engine().number());
+      ASSERT_NE(other.port(), nullptr);
+      uint32_t group = other.open_group();
+      ChannelId client = other.connect(group, pair.listening.address, round);
+      other.post(client, OpCode::signal, round);
+      bool balanced = round % 3 == 0 || other.wait_balanced();
+      ASSERT_TRUE(balanced);
+    }
+    done = true;
+  });
+  uint64_t id = 0;
+  while (!done && !HasFatalFailure()) ping(&app, pair, ++id, std::string(id % 7 * 500, 'v'));
+  visitor.join();
+  // Alone again.
+  ASSERT_NO_FATAL_FAILURE(ping_until_lent(&app, pair, &id));
 }
 
 std::string name_of(const testing::TestParamInfo<std::tuple<Transport, PollerKind>>& info) {
