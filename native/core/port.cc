@@ -31,7 +31,7 @@ constexpr int kNumberWaits = 20'000;
 constexpr uint32_t kBlockBytes = 2048;
 /** What one drain copies, about: what is copied is read soon, and should be in the cache then. */
 constexpr size_t kDrainBytes = 64 * 1024;
-/** Copied chunks that wait for the engine's thread: as many as it fills while the application handles one. */
+/** Copied chunks that wait for the engine's thread: what it fills while the application handles one. As many wait to get there. */
 constexpr size_t kMostSpent = 4;
 
 size_t aligned(size_t size) { return (size + 7) & ~size_t{7}; }
@@ -375,9 +375,11 @@ DrainResult Port::drain(uint8_t* slab, size_t at, size_t capacity, Record* recor
   if (draining_.empty()) {
     auto inbox = inbox_.access();
     draining_.append(inbox->events);
-    inbox->spent.append(spent_);
-    inbox->spent_count += spent_count_;
-    spent_count_ = 0;
+    while (spent_count_ > 0 && inbox->spent_count < kMostSpent) {
+      inbox->spent.push(spent_.take());
+      inbox->spent_count++;
+      spent_count_--;
+    }
     arrived_some_.store(false, std::memory_order_relaxed);
   }
   while (Event* event = draining_.front()) {

@@ -24,7 +24,8 @@ class PortTest : public testing::Test {
     near_group_ = app_.open_group();
     far_group_ = app_.open_group();
     test::Listening listening = test::listen_and_wait(&app_, far_group_, "uds|" + folder_.file("s"));
-    near_ = app_.connect(near_group_, listening.address, 77);
+    address_ = listening.address;
+    near_ = app_.connect(near_group_, address_, 77);
     far_ = app_.next_accepted(far_group_);
     ASSERT_TRUE(app_.wait_balanced());
     EXPECT_EQ(app_.next(far_, "the Hello").op_code(), OpCode::hello_request);
@@ -46,6 +47,7 @@ class PortTest : public testing::Test {
   App app_;
   uint32_t near_group_ = 0;
   uint32_t far_group_ = 0;
+  std::string address_;
   ChannelId near_;
   ChannelId far_;
 };
@@ -231,6 +233,38 @@ TEST_F(PortTest, CreditsOfTaggedMessagesComeAsRecords) {
   for (int i = 0; i < 10; i++) app_.post(near_, frame, 0, far_group_);
   ASSERT_TRUE(app_.wait_balanced());
   EXPECT_EQ(app_.credits(), 10u);
+}
+
+/** Chunks that were copied go back to be read into again, but a burst of many must not be held for ever. */
+TEST_F(PortTest, KeepsOnlyAFewCopiedChunks) {
+  constexpr uint64_t kChannels = 20;
+  std::vector<ChannelId> channels;
+  for (uint64_t i = 0; i < kChannels; i++) {
+    channels.push_back(app_.connect(near_group_, address_, 100 + i));
+    app_.next(app_.next_accepted(far_group_), "the Hello");
+  }
+  ASSERT_TRUE(app_.wait_balanced());
+  // All is read before the first of it is taken: that many chunks are in use at once.
+  uint64_t reads = app_.counters().readCalls.load();
+  std::string frame = make_frame(OpCode::signal, 9, std::string(60'000, 'x'));
+  for (ChannelId channel : channels) app_.post(channel, frame);
+  auto deadline = test::SteadyClock::now() + test::Milliseconds(test::kDeadlineMs);
+  while (app_.counters().readCalls.load() < reads + kChannels) {
+    ASSERT_LT(test::SteadyClock::now(), deadline) << "waited in vain for " << kChannels << " reads";
+    std::this_thread::yield();
+  }
+  uint64_t taken = 0;
+  app_.on_taken = [&](ChannelId, const Taken&) { return taken++, true; };
+  ASSERT_TRUE(app_.wait_for("all signals", [&] { return taken == kChannels; }));
+  app_.pump();
+  int kept = 0;
+  while (Event* chunk = app_.port()->take_spent()) {
+    EXPECT_EQ(chunk->capacity, kChunkBytes);
+    free_event(chunk);
+    kept++;
+  }
+  EXPECT_GT(kept, 0);
+  EXPECT_LE(kept, 4);
 }
 
 TEST_F(PortTest, TakesAnEmptyFlush) { EXPECT_TRUE(app_.port()->flush(nullptr, nullptr, 0)); }
