@@ -151,7 +151,8 @@ bool Port::flush(const uint8_t* bytes, const Run* runs, size_t run_count) {
   count(shared.counters.queuedRuns, run_count - first);
   for (size_t i = first; i < run_count; i++) {
     Sent of_it = i == first ? sent : Sent();
-    if (!write_block(bytes, runs[i], of_it)) write_run(bytes, runs[i], of_it);
+    if (write_block(bytes, runs[i], of_it)) count(shared.counters.queuedBlocks);
+    else write_run(bytes, runs[i], of_it);
     bytes += runs[i].bytes;
   }
   queue_.publish();
