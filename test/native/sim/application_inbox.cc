@@ -62,6 +62,14 @@ bool Application::drain() {
   return result.records > 0;
 }
 
+/** Who has parked looks for a moment longer, and may run the reactor itself meanwhile. */
+void Application::look() {
+  world_.looking = engine_number_;
+  bool found = port_->spin();
+  world_.looking = -1;
+  if (found) parked_ = false;
+}
+
 void Application::drain_all() {
   parked_ = false;
   while (drain()) {

@@ -5,6 +5,7 @@
 
 #include "core/reactor.h"
 #include "core/shared.h"
+#include "sim/coverage.h"
 #include "sim/event_probe.h"
 
 namespace tofu {
@@ -32,6 +33,7 @@ struct Machine {
   std::unique_ptr<SimSockets> sockets;
   uint32_t max_channels = 0;
   bool running = true;
+  bool in_turn = false;
 };
 
 class Simulation {
@@ -43,6 +45,7 @@ class Simulation {
         ledger_(world_, kernel_),
         raw_(world_, ledger_, kernel_) {
     kernel_.wire = &ledger_;
+    world_.while_looking = [this](int number) { look(number); };
   }
   Outcome run();
 
@@ -55,6 +58,7 @@ class Simulation {
   void disturb();
   void turn(int number, int wait_ms);
   void sleep(int number);
+  void look(int number);
   void come_to_rest();
   void check_books();
   void finish_engine(int number);
@@ -117,7 +121,7 @@ void Simulation::start_engine(int number) {
   options.handshake_timeout_ms = static_cast<uint32_t>(world_.random.between(50, 10'000));
   // In an ideal world no deadline passes while somebody still does something.
   options.close_timeout_ms = world_.ideal ? 60'000 : static_cast<uint32_t>(world_.random.between(50, 5'000));
-  options.spin_us = world_.random.chance(800) ? 0 : -1;
+  options.spin_us = world_.random.chance(600) ? 0 : -1;
   bool few = world_.random.chance(300);
   machine.max_channels = few ? static_cast<uint32_t>(world_.random.between(3, kFewChannels)) : 1'000;
   options.max_channels = machine.max_channels;
@@ -135,7 +139,12 @@ void Simulation::start_engine(int number) {
 void Simulation::turn(int number, int wait_ms) {
   Machine& machine = machines_[number];
   if (!machine.running) return;
+  Driver& driver = machine.engine->shared().driver;
+  // The engine's thread lends the reactor between its turns, and has no other until it has it back.
+  if (driver.lend_if_wanted() || !driver.watch()) return;
+  machine.in_turn = true;
   machine.engine->reactor().turn(wait_ms);
+  machine.in_turn = false;
   if (machine.engine->shared().stop.load()) finish_engine(number);
 }
 
@@ -152,6 +161,17 @@ void Simulation::sleep(int number) {
   if (!before && has_posted() && !machines_[number].poller->take_woken()) {
     world_.fail("engine %d sleeps and is not woken for what is posted", number);
   }
+}
+
+/** What goes on beside a thread of that engine's application that looks for messages, at each look at the clock. */
+void Simulation::look(int number) {
+  Machine& machine = machines_[number];
+  Driver& driver = machine.engine->shared().driver;
+  if (driver.is_wanted() && machine.running && !machine.in_turn && world_.random.chance(200)) driver.lend_if_wanted();
+  // Not within a turn of the borrower.
+  if (!driver.is_lent()) return;
+  if (world_.random.chance(20)) driver.watch();
+  else if (world_.random.chance(200)) kernel_.step();
 }
 
 /** Anything but an engine's turn. */
@@ -249,6 +269,8 @@ std::string Simulation::hanging() const {
 /** What the engine's thread does when it is told to stop. */
 void Simulation::finish_engine(int number) {
   Machine& machine = machines_[number];
+  while (!machine.engine->shared().driver.watch()) {
+  }
   machine.running = false;
   machine.poller->while_asleep = nullptr;
   for (auto& application : applications_) {
@@ -305,7 +327,11 @@ Outcome Simulation::run() {
   }
   fail_events(nullptr);
   for (int i = 0; i < kEngines; i++) {
-    if (machines_[i].engine->counters().groups != 0) world_.fail("engine %d counts groups at the end", i);
+    const Counters& counters = machines_[i].engine->counters();
+    coverage().blocks += counters.queuedBlocks;
+    coverage().drives += counters.drives;
+    coverage().found += counters.waitHits;
+    if (counters.groups != 0) world_.fail("engine %d counts groups at the end", i);
     if (kernel_.open_descriptors(i) != 0) world_.fail("engine %d leaves descriptors open", i);
   }
   bool late = world_.random.chance(500);

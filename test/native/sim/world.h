@@ -6,6 +6,7 @@
 #include <cstdarg>
 #include <cstdint>
 #include <cstdio>
+#include <functional>
 #include <string>
 
 #include "os/clock.h"
@@ -53,7 +54,10 @@ class World final : public Clock {
  public:
   World(uint64_t seed, bool trace) : random(seed), trace_(trace) {}
 
-  uint64_t now_ns() override { return now_ns_ += 1000; }
+  uint64_t now_ns() override {
+    if (looking >= 0) while_looking(looking);
+    return now_ns_ += 1000;
+  }
   void advance_ms(uint64_t ms) { now_ns_ += ms * 1'000'000; }
   bool failed() const { return !failure_.empty(); }
   const std::string& failure() const { return failure_; }
@@ -86,6 +90,9 @@ class World final : public Clock {
   bool focused = false;
   /** Things that happened; when it stands still, only time can change anything. */
   uint64_t activity = 0;
+  /** The engine whose thread goes on beside an application thread that looks for messages; -1: none does. */
+  int looking = -1;
+  std::function<void(int)> while_looking;
 
  private:
   bool trace_;
