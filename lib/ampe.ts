@@ -18,6 +18,8 @@ export interface NativeStats {
   inlineSends: bigint;
   /** Batches of one channel that were left to the engine's thread. */
   queuedRuns: bigint;
+  /** Those of them that were so large that they are sent from where the posting thread has put them. */
+  queuedBlocks: bigint;
   /** System calls that wrote, inline ones included; messagesOut divided by it is the batch size of sending. */
   sendCalls: bigint;
   /** System calls that read; messagesIn divided by it is the batch size of receiving. */
@@ -225,8 +227,20 @@ export class AmpeOfEngine implements Ampe {
 }
 
 const NATIVE_STATS: readonly (keyof NativeStats)[] = [
-  ...(['doorbells', 'wakes', 'inlineSends', 'queuedRuns', 'sendCalls', 'readCalls'] as const),
-  ...(['turns', 'spins', 'spinHits', 'parks', 'drives', 'waits', 'waitHits', 'batches', 'batchedEvents'] as const),
+  ...(['doorbells', 'wakes', 'inlineSends', 'queuedRuns', 'queuedBlocks'] as const),
+  ...([
+    'sendCalls',
+    'readCalls',
+    'turns',
+    'spins',
+    'spinHits',
+    'parks',
+    'drives',
+    'waits',
+    'waitHits',
+    'batches',
+    'batchedEvents',
+  ] as const),
 ];
 function nativeStats(counters: ReadonlyMap<string, number>): NativeStats {
   const entries = NATIVE_STATS.map((name) => [name, BigInt(counters.get(name) ?? 0)] as const);

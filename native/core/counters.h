@@ -23,6 +23,7 @@ namespace tofu {
   X(sendCalls)          /* system calls that wrote, inline included */ \
   X(readCalls)                                                        \
   X(queuedRuns)         /* runs that went to the engine thread */     \
+  X(queuedBlocks)       /* of these, as blocks of their own */        \
   X(turns)              /* of the engine thread's loop */             \
   X(spins)              /* looks for work instead of sleeping */      \
   X(spinHits)           /* such looks that found some */              \

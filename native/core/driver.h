@@ -24,6 +24,8 @@ class Driver {
     if (useful) driven_.store(true, std::memory_order_relaxed);
     mutex_.unlock();
   }
+  /** Whether an application thread drives. */
+  bool is_driven() const { return driven_.load(std::memory_order_relaxed); }
   /** It is going to sleep: the engine's thread looks after the sockets again. */
   void stop() {
     if (!driven_.load(std::memory_order_relaxed)) return;

@@ -91,8 +91,9 @@ uint32_t Port::take_number() {
   Shared& shared = engine_.shared();
   uint32_t number = shared.numbers.access()->take();
   if (number != 0 || queue_.all_consumed()) return number;
-  drive();
-  for (int i = 0; i < kNumberWaits && !queue_.all_consumed(); i++) std::this_thread::yield();
+  for (int i = 0; i < kNumberWaits && !queue_.all_consumed(); i++) {
+    if (!drive()) std::this_thread::yield();
+  }
   return shared.numbers.access()->take();
 }
 
@@ -146,7 +147,8 @@ bool Port::flush(const uint8_t* bytes, const Run* runs, size_t run_count) {
   count(shared.counters.queuedRuns, run_count - first);
   for (size_t i = first; i < run_count; i++) {
     Sent of_it = i == first ? sent : Sent();
-    if (!write_block(bytes, runs[i], of_it)) write_run(bytes, runs[i], of_it);
+    if (write_block(bytes, runs[i], of_it)) count(shared.counters.queuedBlocks);
+    else write_run(bytes, runs[i], of_it);
     bytes += runs[i].bytes;
   }
   queue_.publish();

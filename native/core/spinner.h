@@ -33,15 +33,16 @@ class Spinner {
         note_short_sleep();
         return true;
       }
+      // Not what found() took: it may have had something to do.
+      uint64_t then = clock.now_ns();
       sched_yield();
-      uint64_t then = now;
       now = clock.now_ns();
       if (now - then < kBusyNs) continue;
       not_before_ns_ = now + kRestNs;
       credit_ = 0;
       return found();
     }
-    credit_--;
+    if (credit_ > 0) credit_--;
     return false;
   }
 

@@ -225,6 +225,17 @@ class App {
   bool wait_for(const char* what, const std::function<bool()>& condition) { return wait(what, condition, kDeadlineMs); }
   /** The same for a condition that nobody tells the port: looks again and again. */
   bool poll_for(const char* what, const std::function<bool()>& condition) { return wait(what, condition, 1); }
+  /** The same without sleeping, as JavaScript's thread looks for answers that come at once: so it may run the reactor itself. */
+  bool spin_for(const char* what, const std::function<bool()>& condition) {
+    auto deadline = SteadyClock::now() + Milliseconds(kDeadlineMs);
+    do {
+      pump();
+      if (condition()) return true;
+      if (port_->park() && !port_->spin()) port_->unpark();
+    } while (SteadyClock::now() < deadline);
+    ADD_FAILURE() << "looked in vain for: " << what << (engine_gone ? " (the engine is gone)" : "");
+    return false;
+  }
   /** Until the engine has taken all that was posted: from then on a post may be sent inline. */
   bool wait_taken() {
     return poll_for("an empty queue", [&] { return port_->queue().all_consumed(); });
