@@ -5,6 +5,7 @@ import { AmpeError, invalidArgument } from './protocol/ampe-error';
 import type { BinaryHeader } from './protocol/header';
 import { AmpeStatus } from './protocol/status';
 import type { Engine, EngineGroup } from './engine/engine';
+import { atTurnEnd } from './engine/turn-end';
 import { GroupPoster } from './group-poster';
 import { Message } from './message';
 import { notShared, shutdownStarted } from './refusals';
@@ -231,7 +232,7 @@ export class ChannelGroupOfEngine implements ChannelGroup {
     timedOut: T,
     overdue: boolean,
   ): Promise<T> {
-    let turn: NodeJS.Immediate | undefined;
+    let takeTurnBack = doNothing;
     let sameTurn = true;
     const wait = new Wait<T>(
       timeoutMs,
@@ -244,7 +245,7 @@ export class ChannelGroupOfEngine implements ChannelGroup {
       () => {
         this.#onReadable = null;
         this.#onClosed = null;
-        if (turn !== undefined) clearImmediate(turn);
+        takeTurnBack();
         this.#group.waiting(-1);
       },
     );
@@ -258,10 +259,10 @@ export class ChannelGroupOfEngine implements ChannelGroup {
     if (overdue) {
       // Others have their turn first, whatever comes meanwhile.
       this.#onReadable = doNothing;
-      turn = setImmediate(() => {
+      takeTurnBack = atTurnEnd(() => {
         this.#onReadable = onReadable;
         onReadable();
-      });
+      }, this.#engine.referenced);
     }
     // What was posted leaves before the wait; the messages this frees may be what the wait is for.
     this.#group.waiting(1);

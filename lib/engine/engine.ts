@@ -54,6 +54,8 @@ export interface Engine {
    * be settled before this returns.
    */
   waiting(change: 1 | -1): void;
+  /** Whether what goes on in it holds the process. */
+  readonly referenced: boolean;
   setReferenced(referenced: boolean): void;
   /** Closes all groups; resolves when every socket is closed. Never waits for a name resolution. Idempotent. */
   destroy(): Promise<void>;

@@ -16,6 +16,7 @@ import { BlockIds, type MessageIds } from '../engine/message-ids';
 import type { ResolvedOptions } from '../engine/options';
 import { Pool } from '../engine/pool';
 import { channelClosedSignal, poolEmptySignal } from '../engine/status-frames';
+import { atTurnEnd } from '../engine/turn-end';
 import type { Binding } from './binding';
 import { NativeChannel, type EngineOfChannel } from './channel';
 import { NativeGroup } from './group';
@@ -321,13 +322,13 @@ export class NativeEngine implements Engine, EngineThreads, EngineOfChannel, Inb
     for (let batches = 0; this.#expecting && !this.#parked && !this.#detached; batches++) {
       if (this.#binding.park(this.#port)) {
         this.#parked = true;
-        if (!this.#spinning && this.#binding.wantsSpin(this.#port)) {
+        if (!this.#spinning && this.#holds && this.#binding.wantsSpin(this.#port)) {
           this.#spinning = true;
           setImmediate(this.#spin);
         }
       } else if (batches < BATCHES_PER_TURN) this.#drain();
       else {
-        setImmediate(() => this.#park());
+        atTurnEnd(() => this.#park(), this.#holds);
         return;
       }
     }
@@ -415,6 +416,9 @@ export class NativeEngine implements Engine, EngineThreads, EngineOfChannel, Inb
 
   // ── life ──
 
+  get referenced(): boolean {
+    return this.#referenced;
+  }
   setReferenced(referenced: boolean): void {
     this.#referenced = referenced;
     this.#hold();
