@@ -12,7 +12,10 @@
 #include <thread>
 
 #include "core/core_support.h"
+#include "core/reactor.h"
 #include "core/shared.h"
+#include "os/clock.h"
+#include "os/resolver.h"
 
 namespace tofu {
 namespace {
@@ -1039,6 +1042,100 @@ TEST_P(EngineTest, OnlyASharedPollerHasGuests) {
   if (shared.has_guests) return;
   for (uint64_t id = 1; id <= 50; id++) ASSERT_NO_FATAL_FAILURE(ping(&app, pair, id));
   EXPECT_EQ(app.counters().drives.load(), 0u);
+}
+
+/** A poller that reports nothing; what happens while the engine's thread sleeps is the test's. */
+class SleepPoller final : public Poller {
+ public:
+  const char* name() const override { return "sleep"; }
+  OsError watch(int, uint64_t, Interest, Interest) override { return OsError::none; }
+  int wait(PollEvent*, int, int) override { return 0; }
+  bool can_be_shared() const override { return true; }
+  void sleep(int timeout_ms) override {
+    slept_ms.push_back(timeout_ms);
+    while_asleep();
+  }
+  int look(PollEvent*, int) override { return 0; }
+  void wake() override { wakes++; }
+
+  std::function<void()> while_asleep;
+  std::vector<int> slept_ms;
+  int wakes = 0;
+};
+
+/** A turn of the application thread starts a timer: who sleeps without knowing of it is woken, once. */
+TEST(EngineWithGuests, WakesTheSleeperForWhatIsDueSooner) {
+  test::TempFolder folder;
+  std::string path = folder.file("s");
+  test::Fd listening(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  path.copy(address.sun_path, sizeof(address.sun_path) - 1);
+  ASSERT_EQ(bind(listening.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
+  ASSERT_EQ(listen(listening.get(), 5), 0);
+  auto* poller = new SleepPoller();
+  Kernel kernel;
+  kernel.poller = poller;
+  kernel.sockets = &system_sockets();
+  kernel.resolver = &system_resolver();
+  kernel.clock = &system_clock();
+  Engine* engine = Engine::create_for_test({}, kernel);
+  Shared& shared = engine->shared();
+  shared.has_guests = true;
+  Port* port = engine->attach_for_test(nullptr);
+  uint32_t group = port->open_group();
+  auto turn = [&](const std::function<void()>& while_asleep) {
+    poller->while_asleep = while_asleep;
+    poller->slept_ms.clear();
+    poller->wakes = 0;
+    shared.driver.stop();
+    shared.driver.acquire();
+    engine->reactor().turn(-1);
+    shared.driver.release();
+  };
+  auto look = [&] {
+    std::vector<uint8_t> slab(1000);
+    Record records[4];
+    port->drain(slab.data(), 0, slab.size(), records, 4);
+  };
+  // What the thread has posted until now is done first; then there is nothing to wake up for.
+  turn([&] { look(); });
+  turn([&] { look(); });
+  ASSERT_EQ(poller->slept_ms, std::vector<int>{-1});
+  EXPECT_EQ(poller->wakes, 0);
+  EXPECT_GE(engine->counters().drives.load(), 1u);
+  uint64_t drives = engine->counters().drives.load();
+  turn([&] {
+    uint32_t generation = 0;
+    uint32_t number = port->open_channel(group, false, &generation);
+    HeaderFields fields;
+    fields.flags = static_cast<uint8_t>(OpCode::hello_request);
+    fields.id = 1;
+    std::string hello = make_frame(fields, std::string(kConnectTo) + ":uds|" + path + "\r\n");
+    tofu::Run run{number, generation, static_cast<uint32_t>(hello.size()), 1, 0, group};
+    EXPECT_TRUE(port->flush(bytes_of(hello), &run, 1));
+    EXPECT_EQ(poller->wakes, 0) << "a socket of this machine connects at once";
+    // Its answer may take only so long.
+    std::string bye = make_frame(OpCode::bye_request, 2);
+    run.bytes = static_cast<uint32_t>(bye.size());
+    EXPECT_TRUE(port->flush(bytes_of(bye), &run, 1));
+    EXPECT_TRUE(port->queue().all_consumed()) << "taken in this thread";
+    EXPECT_EQ(poller->wakes, 1);
+    look();
+    EXPECT_EQ(poller->wakes, 1) << "it knows";
+  });
+  EXPECT_GE(engine->counters().drives.load(), drives + 2);
+  // From now on it sleeps until the timer at most, and a turn that starts nothing need not wake it.
+  turn([&] { look(); });
+  ASSERT_EQ(poller->slept_ms.size(), 1u);
+  EXPECT_GE(poller->slept_ms[0], 0);
+  EXPECT_EQ(poller->wakes, 0);
+  shared.driver.stop();
+  shared.driver.acquire();
+  engine->reactor().shut_down();
+  shared.driver.release();
+  Engine::detach(port);
+  Engine::destroy_for_test(engine);
 }
 
 std::string name_of(const testing::TestParamInfo<std::tuple<Transport, PollerKind>>& info) {
