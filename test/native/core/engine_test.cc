@@ -12,6 +12,10 @@
 #include <thread>
 
 #include "core/core_support.h"
+#include "core/reactor.h"
+#include "core/shared.h"
+#include "os/clock.h"
+#include "os/resolver.h"
 
 namespace tofu {
 namespace {
@@ -782,10 +786,369 @@ TEST_P(EngineTest, WorksWhileItsThreadIsBusy) {
   }
 }
 
+// ── the application thread runs the reactor ──
+
+/** A thread that looks for messages so long that it finds them. */
+EngineOptions patient(EngineOptions options) {
+  options.spin_us = 1'000'000;
+  return options;
+}
+
+/** Tests of threads that drive: only over the system's poller, if that can be shared. */
+class DrivingTest : public EngineTest {
+ protected:
+  void SetUp() override {
+    App app(options());
+    ASSERT_TRUE(app.engine().shared().has_guests);
+  }
+};
+
+/** A request and its response, while this thread does nothing but look for them. */
+void ping(App* app, const Pair& pair, uint64_t id, const std::string& body = "") {
+  app->post(pair.client, OpCode::request, id, body);
+  ASSERT_TRUE(app->spin_for("the request", [&] { return !app->view(pair.server).taken.empty(); }));
+  Taken request = app->next(pair.server, "the request");
+  ASSERT_EQ(request.id(), id);
+  app->post(pair.server, OpCode::response, id, request.body());
+  ASSERT_TRUE(app->spin_for("the response", [&] { return !app->view(pair.client).taken.empty(); }));
+  ASSERT_EQ(app->next(pair.client, "the response").body(), body);
+}
+
+/** Pings until the thread drives, and then does nothing more. */
+void ping_until_driving(App* app, const Pair& pair, uint64_t* id) {
+  auto deadline = test::SteadyClock::now() + test::Milliseconds(test::kDeadlineMs);
+  Driver& driver = app->engine().shared().driver;
+  do {
+    ASSERT_LT(test::SteadyClock::now(), deadline) << "waited in vain for a turn that brings something";
+    ++*id;
+    ASSERT_NO_FATAL_FAILURE(ping(app, pair, *id));
+  } while (!driver.is_driven());
+}
+
+TEST_P(DrivingTest, AThreadThatOnlyWaitsRunsTheReactorItself) {
+  App app(patient(options()));
+  Pair pair(&app, address());
+  const Counters& counters = app.counters();
+  uint64_t id = 0;
+  uint64_t drives = counters.drives.load();
+  auto deadline = test::SteadyClock::now() + test::Milliseconds(test::kDeadlineMs);
+  while (counters.drives.load() < drives + 100) {
+    ASSERT_LT(test::SteadyClock::now(), deadline) << "drives " << counters.drives.load();
+    id++;
+    ASSERT_NO_FATAL_FAILURE(ping(&app, pair, id, std::string(id % 5 == 0 ? 40'000 : 10, 'p')));
+  }
+  EXPECT_LE(counters.drives.load(), counters.turns.load());
+  // All that a sleeping thread gets comes as before.
+  app.post(pair.client, OpCode::bye_request, ++id);
+  EXPECT_EQ(app.next(pair.server, "the ByeRequest").op_code(), OpCode::bye_request);
+  app.post(pair.server, OpCode::bye_response, id);
+  EXPECT_EQ(app.next(pair.client, "the ByeResponse").op_code(), OpCode::bye_response);
+  EXPECT_TRUE(rest_of(&app, pair.client).empty());
+  EXPECT_TRUE(rest_of(&app, pair.server).empty());
+  EXPECT_TRUE(app.wait_balanced());
+}
+
+/** What a peer sends comes at any time: also while this thread looks for it before it sleeps. */
+TEST_P(DrivingTest, AThreadThatLooksFindsWhatAPeerSends) {
+  App app(patient(options()));
+  uint32_t group = app.open_group();
+  Listening listening = test::listen_and_wait(&app, group, address());
+  std::atomic<bool> done{false};
+  std::thread peer([&] {
+    App far(options());
+    ChannelId channel = far.connect(far.open_group(), listening.address);
+    uint64_t echoed = 0;
+    far.on_taken = [&](ChannelId, const Taken& taken) {
+      if (taken.op_code() == OpCode::request) far.post(channel, OpCode::response, ++echoed);
+      return true;
+    };
+    far.poll_for("the end of the test", [&] { return done.load(); });
+  });
+  ChannelId near = app.next_accepted(group);
+  EXPECT_EQ(app.next(near, "the Hello").op_code(), OpCode::hello_request);
+  const Counters& counters = app.counters();
+  uint64_t id = 0;
+  bool in_time = true;
+  auto deadline = test::SteadyClock::now() + test::Milliseconds(test::kDeadlineMs) / 2;
+  while (in_time && (counters.waitHits.load() == 0 || counters.drives.load() == 0)) {
+    in_time = test::SteadyClock::now() < deadline;
+    app.post(near, OpCode::request, ++id);
+    app.spin_for("the response", [&] { return !app.view(near).taken.empty(); });
+    in_time = in_time && app.next(near, "the response").id() == id;
+  }
+  done = true;
+  peer.join();
+  EXPECT_TRUE(in_time) << "drives " << counters.drives.load() << ", looks " << counters.waits.load() << ", response " << id;
+}
+
+TEST_P(DrivingTest, TheNetworkGoesOnWhenItsDriverDoesSomethingElse) {
+  App idle(patient(options()));
+  Pair pair(&idle, address());
+  App far(options());
+  uint32_t clients = far.open_group();
+  uint64_t id = 0;
+  for (uint64_t round = 1; round <= 5; round++) {
+    ASSERT_NO_FATAL_FAILURE(ping_until_driving(&idle, pair, &id));
+    uint64_t reads = idle.counters().readCalls.load();
+    // A peer connects and sends while the driver does something else.
+    ChannelId client = far.connect(clients, pair.listening.address, round);
+    far.post(client, OpCode::signal, 100 + round);
+    ASSERT_TRUE(far.wait_balanced());
+    ASSERT_TRUE(far.poll_for("an accepted channel that is read", [&] {
+      return idle.counters().channels.load() == 2 + round && idle.counters().readCalls.load() > reads;
+    }));
+    EXPECT_FALSE(idle.engine().shared().driver.is_driven());
+    ChannelId accepted = idle.next_accepted(pair.server_group);
+    EXPECT_EQ(idle.next(accepted, "the Hello").op_code(), OpCode::hello_request);
+    EXPECT_EQ(idle.next(accepted, "the signal").id(), 100 + round);
+  }
+}
+
+/** A timer that a turn of the application thread has started is kept by the engine's thread, which slept without one. */
+TEST_P(DrivingTest, TimersOfItsTurnsAreKeptWhenTheDriverDoesSomethingElse) {
+  EngineOptions short_close = patient(options());
+  short_close.close_timeout_ms = 50;
+  App app(short_close);
+  uint64_t id = 0;
+  for (int round = 0; round < 5; round++) {
+    Pair pair(&app, address());
+    ASSERT_NO_FATAL_FAILURE(ping_until_driving(&app, pair, &id));
+    // Nobody answers this: the channel is closed when the time is up.
+    uint64_t channels = app.counters().channels.load();
+    app.post(pair.client, OpCode::bye_request, ++id);
+    auto deadline = test::SteadyClock::now() + test::Milliseconds(test::kDeadlineMs);
+    while (app.counters().channels.load() == channels) {
+      ASSERT_LT(test::SteadyClock::now(), deadline) << "waited in vain for the end of the time";
+      std::this_thread::yield();
+    }
+    app.close_group(pair.client_group);
+    app.close_group(pair.server_group);
+    ASSERT_TRUE(app.wait_for("groupGone", [&] {
+      return app.groups_gone.count(pair.client_group) == 1 && app.groups_gone.count(pair.server_group) == 1;
+    }));
+  }
+}
+
+TEST_P(DrivingTest, WhatTheDriverPostedBeforeItTurnedToOtherThingsIsTaken) {
+  App app(patient(options()));
+  Pair pair(&app, address());
+  uint64_t id = 0;
+  for (int round = 0; round < 50; round++) {
+    ASSERT_NO_FATAL_FAILURE(ping_until_driving(&app, pair, &id));
+    app.command(Command::consumed, pair.server.number, pair.server.generation, 0);
+    auto deadline = test::SteadyClock::now() + test::Milliseconds(test::kDeadlineMs);
+    while (!app.port()->queue().all_consumed()) {
+      ASSERT_LT(test::SteadyClock::now(), deadline) << "waited in vain for an empty queue";
+      std::this_thread::yield();
+    }
+  }
+}
+
+TEST_P(DrivingTest, NobodyDrivesWhileTwoThreadsAreAttached) {
+  App app(patient(options()));
+  Pair pair(&app, address());
+  uint64_t id = 0;
+  for (int round = 0; round < 3; round++) {
+    ASSERT_NO_FATAL_FAILURE(ping_until_driving(&app, pair, &id));
+    App other(app.engine().number());
+    ASSERT_NE(other.port(), nullptr);
+    uint64_t drives = app.counters().drives.load();
+    // Its messages get through although the first one has only just driven.
+    uint32_t group = other.open_group();
+    ChannelId client = other.connect(group, pair.listening.address, 7);
+    other.post(client, OpCode::signal, 8);
+    ASSERT_TRUE(other.wait_balanced());
+    EXPECT_FALSE(app.engine().shared().driver.is_driven());
+    ChannelId accepted = app.next_accepted(pair.server_group);
+    EXPECT_EQ(app.next(accepted, "the Hello").id(), 7u);
+    EXPECT_EQ(app.next(accepted, "the signal").id(), 8u);
+    std::string frame = make_frame(OpCode::signal, 9);
+    ASSERT_TRUE(other.port()->update(group, bytes_of(frame), frame.size()));
+    ASSERT_TRUE(other.wait_for("its message to itself", [&] { return !other.mail.empty(); }));
+    other.mail.clear();
+    for (int i = 0; i < 50; i++) {
+      id++;
+      ASSERT_NO_FATAL_FAILURE(ping(&app, pair, id));
+    }
+    EXPECT_EQ(app.counters().drives.load(), drives);
+  }
+}
+
+TEST_P(DrivingTest, EndsWhileAThreadDrives) {
+  for (int round = 0; round < 12; round++) {
+    App app(patient(options()));
+    Pair pair(&app, address());
+    uint64_t id = 0;
+    ASSERT_NO_FATAL_FAILURE(ping_until_driving(&app, pair, &id));
+    for (uint64_t i = 0; i < 20; i++) app.post(pair.client, OpCode::signal, ++id, std::string(30'000, 'x'));
+    if (round % 3 == 0) {
+      app.command(Command::destroy_engine);
+      ASSERT_TRUE(app.wait_for("engineGone", [&] { return app.engine_gone; }));
+    } else if (round % 3 == 1) {
+      app.command(Command::destroy_engine);
+      ASSERT_TRUE(app.spin_for("engineGone", [&] { return app.engine_gone; }));
+    }
+    app.detach();
+  }
+}
+
+TEST_P(DrivingTest, AnotherThreadOutlivesTheOwnerThatDrove) {
+  for (int round = 0; round < 10; round++) {
+    auto app = std::make_unique<App>(patient(options()));
+    Pair pair(app.get(), address());
+    uint64_t id = 0;
+    ASSERT_NO_FATAL_FAILURE(ping_until_driving(app.get(), pair, &id));
+    App other(app->engine().number());
+    ASSERT_NE(other.port(), nullptr);
+    app.reset();
+    // Alone, but there is no reactor any more.
+    ASSERT_TRUE(other.spin_for("engineGone", [&] { return other.engine_gone; }));
+    EXPECT_EQ(other.port()->open_group(), 0u);
+    other.pump();
+  }
+}
+
+TEST_P(DrivingTest, ChangesHandsWhileThreadsComeAndGo) {
+  App app(patient(options()));
+  Pair pair(&app, address());
+  std::atomic<bool> done{false};
+  std::thread visitor([&] {
+    for (uint64_t round = 1; round <= 30; round++) {
+      App other(app.engine().number());
+      ASSERT_NE(other.port(), nullptr);
+      uint32_t group = other.open_group();
+      ChannelId client = other.connect(group, pair.listening.address, round);
+      other.post(client, OpCode::signal, round);
+      bool balanced = round % 3 == 0 || other.wait_balanced();
+      ASSERT_TRUE(balanced);
+    }
+    done = true;
+  });
+  uint64_t id = 0;
+  while (!done && !HasFatalFailure()) {
+    id++;
+    ping(&app, pair, id, std::string(id % 7 * 500, 'v'));
+  }
+  visitor.join();
+  // Alone again.
+  ASSERT_NO_FATAL_FAILURE(ping_until_driving(&app, pair, &id));
+}
+
+TEST_P(EngineTest, OnlyASharedPollerHasGuests) {
+  App app(patient(options()));
+  Pair pair(&app, address());
+  const Shared& shared = app.engine().shared();
+  ASSERT_EQ(shared.has_guests, shared.kernel.poller->can_be_shared());
+  if (shared.has_guests) return;
+  for (uint64_t id = 1; id <= 50; id++) ASSERT_NO_FATAL_FAILURE(ping(&app, pair, id));
+  EXPECT_EQ(app.counters().drives.load(), 0u);
+}
+
+/** A poller that reports nothing; what happens while the engine's thread sleeps is the test's. */
+class SleepPoller final : public Poller {
+ public:
+  const char* name() const override { return "sleep"; }
+  OsError watch(int, uint64_t, Interest, Interest) override { return OsError::none; }
+  int wait(PollEvent*, int, int) override { return 0; }
+  bool can_be_shared() const override { return true; }
+  void sleep(int timeout_ms) override {
+    slept_ms.push_back(timeout_ms);
+    while_asleep();
+  }
+  int look(PollEvent*, int) override { return 0; }
+  void wake() override { wakes++; }
+
+  std::function<void()> while_asleep;
+  std::vector<int> slept_ms;
+  int wakes = 0;
+};
+
+/** A turn of the application thread starts a timer: who sleeps without knowing of it is woken, once. */
+TEST(EngineWithGuests, WakesTheSleeperForWhatIsDueSooner) {
+  test::TempFolder folder;
+  std::string path = folder.file("s");
+  test::Fd listening(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  path.copy(address.sun_path, sizeof(address.sun_path) - 1);
+  ASSERT_EQ(bind(listening.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
+  ASSERT_EQ(listen(listening.get(), 5), 0);
+  auto* poller = new SleepPoller();
+  Kernel kernel;
+  kernel.poller = poller;
+  kernel.sockets = &system_sockets();
+  kernel.resolver = &system_resolver();
+  kernel.clock = &system_clock();
+  Engine* engine = Engine::create_for_test({}, kernel);
+  Shared& shared = engine->shared();
+  shared.has_guests = true;
+  Port* port = engine->attach_for_test(nullptr);
+  uint32_t group = port->open_group();
+  auto turn = [&](const std::function<void()>& while_asleep) {
+    poller->while_asleep = while_asleep;
+    poller->slept_ms.clear();
+    poller->wakes = 0;
+    shared.driver.stop();
+    shared.driver.acquire();
+    engine->reactor().turn(-1);
+    shared.driver.release();
+  };
+  auto look = [&] {
+    std::vector<uint8_t> slab(1000);
+    Record records[4];
+    port->drain(slab.data(), 0, slab.size(), records, 4);
+  };
+  // What the thread has posted until now is done first; then there is nothing to wake up for.
+  turn([&] { look(); });
+  turn([&] { look(); });
+  ASSERT_EQ(poller->slept_ms, std::vector<int>{-1});
+  EXPECT_EQ(poller->wakes, 0);
+  EXPECT_GE(engine->counters().drives.load(), 1u);
+  uint64_t drives = engine->counters().drives.load();
+  turn([&] {
+    uint32_t generation = 0;
+    uint32_t number = port->open_channel(group, false, &generation);
+    HeaderFields fields;
+    fields.flags = static_cast<uint8_t>(OpCode::hello_request);
+    fields.id = 1;
+    std::string hello = make_frame(fields, std::string(kConnectTo) + ":uds|" + path + "\r\n");
+    tofu::Run run{number, generation, static_cast<uint32_t>(hello.size()), 1, 0, group};
+    EXPECT_TRUE(port->flush(bytes_of(hello), &run, 1));
+    EXPECT_EQ(poller->wakes, 0) << "a socket of this machine connects at once";
+    // Its answer may take only so long.
+    std::string bye = make_frame(OpCode::bye_request, 2);
+    run.bytes = static_cast<uint32_t>(bye.size());
+    EXPECT_TRUE(port->flush(bytes_of(bye), &run, 1));
+    EXPECT_TRUE(port->queue().all_consumed()) << "taken in this thread";
+    EXPECT_EQ(poller->wakes, 1);
+    look();
+    EXPECT_EQ(poller->wakes, 1) << "it knows";
+  });
+  EXPECT_GE(engine->counters().drives.load(), drives + 2);
+  // From now on it sleeps until the timer at most, and a turn that starts nothing need not wake it.
+  turn([&] { look(); });
+  ASSERT_EQ(poller->slept_ms.size(), 1u);
+  EXPECT_GE(poller->slept_ms[0], 0);
+  EXPECT_EQ(poller->wakes, 0);
+  shared.driver.stop();
+  shared.driver.acquire();
+  engine->reactor().shut_down();
+  shared.driver.release();
+  Engine::detach(port);
+  Engine::destroy_for_test(engine);
+}
+
 std::string name_of(const testing::TestParamInfo<std::tuple<Transport, PollerKind>>& info) {
   std::string name = std::get<0>(info.param) == Transport::tcp ? "tcp" : "uds";
   return name + (std::get<1>(info.param) == PollerKind::poll ? "OverPoll" : "OverBest");
 }
+// Elsewhere no poller can be shared.
+GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(DrivingTest);
+#if defined(__linux__)
+INSTANTIATE_TEST_SUITE_P(Each, DrivingTest,
+                         testing::Combine(testing::Values(Transport::uds, Transport::tcp), testing::Values(PollerKind::best)),
+                         name_of);
+#endif
 INSTANTIATE_TEST_SUITE_P(Kernel, EngineTest,
                          testing::Combine(testing::Values(Transport::uds, Transport::tcp),
                                           testing::Values(PollerKind::best, PollerKind::poll)),

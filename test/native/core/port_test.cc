@@ -4,11 +4,38 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <cstdlib>
+#include <new>
 #include <thread>
 
 #include "core/core_support.h"
+#include "core/event_shelf.h"
 
 namespace tofu {
+
+namespace {
+/** Events of the size of a read that there are now, and that were ever made. */
+std::atomic<int> chunks{0};
+std::atomic<int> chunks_made{0};
+}  // namespace
+
+// In the place of core/event.cc, to count.
+Event* make_event(size_t capacity) {
+  void* place = std::malloc(sizeof(Event) + capacity);
+  if (place == nullptr) return nullptr;
+  auto* event = new (place) Event();
+  event->capacity = static_cast<uint32_t>(capacity);
+  if (capacity == kChunkBytes) {
+    chunks++;
+    chunks_made++;
+  }
+  return event;
+}
+void free_event(Event* event) {
+  if (event->capacity == kChunkBytes) chunks--;
+  std::free(event);
+}
+
 namespace {
 
 using test::App;
@@ -24,7 +51,8 @@ class PortTest : public testing::Test {
     near_group_ = app_.open_group();
     far_group_ = app_.open_group();
     test::Listening listening = test::listen_and_wait(&app_, far_group_, "uds|" + folder_.file("s"));
-    near_ = app_.connect(near_group_, listening.address, 77);
+    address_ = listening.address;
+    near_ = app_.connect(near_group_, address_, 77);
     far_ = app_.next_accepted(far_group_);
     ASSERT_TRUE(app_.wait_balanced());
     EXPECT_EQ(app_.next(far_, "the Hello").op_code(), OpCode::hello_request);
@@ -46,6 +74,7 @@ class PortTest : public testing::Test {
   App app_;
   uint32_t near_group_ = 0;
   uint32_t far_group_ = 0;
+  std::string address_;
   ChannelId near_;
   ChannelId far_;
 };
@@ -231,6 +260,46 @@ TEST_F(PortTest, CreditsOfTaggedMessagesComeAsRecords) {
   for (int i = 0; i < 10; i++) app_.post(near_, frame, 0, far_group_);
   ASSERT_TRUE(app_.wait_balanced());
   EXPECT_EQ(app_.credits(), 10u);
+}
+
+/** Events that were copied go back to be read into again, but a burst of many must not be held for ever. */
+TEST_F(PortTest, KeepsOnlyAFewCopiedEvents) {
+  constexpr uint64_t kChannels = 30;
+  std::vector<ChannelId> channels;
+  for (uint64_t i = 0; i < kChannels; i++) {
+    channels.push_back(app_.connect(near_group_, address_, 100 + i));
+    app_.next(app_.next_accepted(far_group_), "the Hello");
+  }
+  ASSERT_TRUE(app_.wait_balanced());
+  // All is read before the first of it is taken: that many are in use at once.
+  uint64_t reads = app_.counters().readCalls.load();
+  std::string frame = make_frame(OpCode::signal, 9, std::string(60'000, 'x'));
+  for (ChannelId channel : channels) app_.post(channel, frame);
+  auto deadline = test::SteadyClock::now() + test::Milliseconds(test::kDeadlineMs);
+  while (app_.counters().readCalls.load() < reads + kChannels) {
+    ASSERT_LT(test::SteadyClock::now(), deadline) << "waited in vain for " << kChannels << " reads";
+    std::this_thread::yield();
+  }
+  uint64_t taken = 0;
+  app_.on_taken = [&](ChannelId, const Taken&) { return taken++, true; };
+  ASSERT_TRUE(app_.wait_for("all signals", [&] { return taken == kChannels; }));
+  app_.pump();
+  // Three shelves, and what the sockets are read into.
+  EXPECT_LE(chunks.load(), static_cast<int>(3 * EventShelf::kMost[EventShelf::kSizes - 1] + 1));
+  EXPECT_GT(chunks.load(), 0);
+}
+
+TEST_F(PortTest, ASteadyFlowGoesRound) {
+  std::string frame = make_frame(OpCode::signal, 9, std::string(60'000, 'x'));
+  auto send_one = [&] {
+    app_.post(near_, frame);
+    return app_.next(far_, "the signal").id() == 9u;
+  };
+  // Until as many go round as it takes.
+  for (int i = 0; i < 20; i++) ASSERT_TRUE(send_one());
+  int made = chunks_made;
+  for (int i = 0; i < 100; i++) ASSERT_TRUE(send_one());
+  EXPECT_EQ(chunks_made, made);
 }
 
 TEST_F(PortTest, TakesAnEmptyFlush) { EXPECT_TRUE(app_.port()->flush(nullptr, nullptr, 0)); }

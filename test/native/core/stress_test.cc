@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "core/core_support.h"
+#include "core/shared.h"
 #include "protocol/seed.h"
 
 namespace tofu {
@@ -231,7 +232,12 @@ class Owner {
   }
   /** Sleeps until something comes, as JavaScript's thread does: by its bell, or in a wait. */
   void rest() {
-    if (random_() % 2 == 0) {
+    uint64_t how = random_() % 3;
+    if (how == 0) {
+      if (app_->port()->park() && !app_->port()->spin()) app_->port()->unpark();
+      return;
+    }
+    if (how == 1) {
       app_->port()->wait(static_cast<int64_t>(random_() % 3));
       return;
     }
@@ -458,6 +464,127 @@ TEST(Stress, EveryPostHasOneOutcomeAndItsPlace) {
   world.check();
   EXPECT_GT(world.inline_sends, 0u);
   EXPECT_GT(world.queued_runs, 0u);
+}
+
+/** Signals and requests of an engine of its own, numbered, until there are enough. Returns how many. */
+uint32_t run_peer(const std::string& address, uint64_t seed, const std::atomic<bool>& enough) {
+  std::mt19937_64 random(seed);
+  App peer;
+  uint32_t group = peer.open_group();
+  ChannelId channel = peer.connect(group, address, seed);
+  uint32_t answers = 0;
+  peer.on_taken = [&](ChannelId, const Taken& taken) { return taken.op_code() == OpCode::response && ++answers; };
+  uint32_t requests = 0;
+  uint32_t posted = 0;
+  while (!enough) {
+    bool request = random() % 4 == 0;
+    requests += request ? 1 : 0;
+    peer.post(channel, request ? OpCode::request : OpCode::signal, ++posted, std::string(random() % 3000, 'd'));
+    // Mostly the other side has nothing to do: that is what this is about.
+    if (request) peer.wait_for("all answers", [&] { return answers == requests; });
+    if (peer.outstanding() > kMostOutstanding) {
+      peer.wait_for("room for posting", [&] { return peer.outstanding() < kMostOutstanding / 2; });
+    }
+  }
+  EXPECT_TRUE(peer.wait_for("the last answers", [&] { return answers == requests && peer.outstanding() == 0; }));
+  return posted;
+}
+
+/**
+ * One thread receives from a peer and waits in all the ways there are, while a second one comes and goes. Goes on until it has driven
+ * the reactor often enough, and lost it: where the machine is busy threads seldom look for more before they sleep.
+ */
+TEST(Stress, TheReactorChangesHandsAndNothingIsLost) {
+  constexpr uint64_t kTakenOver = 10;
+  constexpr uint64_t kDrives = 3000;
+  constexpr uint32_t kMessages = 3000;
+  uint64_t seed = test::test_seed();
+  SCOPED_TRACE(seed);
+  std::printf("TOFU_SEED=%llu\n", static_cast<unsigned long long>(seed));
+  std::mt19937_64 random(seed);
+  test::Balance balance;
+  test::TempFolder folder;
+  EngineOptions options;
+  options.spin_us = 2'000;
+  App app(options);
+  const Counters& counters = app.counters();
+  uint32_t group = app.open_group();
+  std::string address = test::listen_and_wait(&app, group, "uds|" + folder.file("s")).address;
+  std::vector<std::pair<ChannelId, uint64_t>> asked;
+  uint32_t received = 0;
+  bool joined = false;
+  app.on_taken = [&](ChannelId from, const Taken& taken) {
+    if (taken.kind == EventKind::mail) joined = true;
+    if (taken.kind != EventKind::frames || taken.op_code() == OpCode::hello_request) return true;
+    EXPECT_EQ(taken.id(), ++received);
+    if (taken.op_code() == OpCode::request) asked.push_back({from, taken.id()});
+    return true;
+  };
+  auto answer = [&] {
+    for (auto& [to, id] : asked) app.post(to, OpCode::response, id);
+    asked.clear();
+  };
+  std::atomic<bool> enough{false};
+  test::Bell visits;
+  uint32_t posted = 0;
+  std::thread peer([&] { posted = run_peer(address, seed + 1, enough); });
+  std::thread visitor([&] {
+    for (int done = 0; !enough; done++) {
+      EXPECT_TRUE(visits.wait_beyond(done));
+      App other(app.engine().number());
+      if (other.port() == nullptr) return;
+      uint32_t visited = other.open_group();
+      std::string frame = make_frame(OpCode::signal, 1);
+      EXPECT_TRUE(other.port()->update(visited, bytes_of(frame), frame.size()));
+      if (done % 2 == 0) other.wait_for("its message to itself", [&] { return !other.mail.empty(); });
+    }
+  });
+  auto deadline = test::SteadyClock::now() + test::Milliseconds(test::kDeadlineMs) * 5;
+  const Driver& driver = app.engine().shared().driver;
+  uint64_t taken_over = 0;
+  while ((received < kMessages || taken_over < kTakenOver || counters.drives.load() < kDrives) &&
+         test::SteadyClock::now() < deadline) {
+    app.pump();
+    answer();
+    uint64_t what = random() % 100;
+    if (what < 94) {
+      if (app.port()->park() && !app.port()->spin()) app.port()->unpark();
+    } else if (what < 96) {
+      app.port()->wait(1);
+    } else if (what < 99) {
+      // Busy with other things, until the engine's thread has it again.
+      bool driven = driver.is_driven();
+      while (driver.is_driven() && test::SteadyClock::now() < deadline) {
+        // Only the peer makes the engine's thread look: where it sleeps nobody needs the reactor.
+        if (random() % 10'000 == 0) break;
+        std::this_thread::yield();
+      }
+      if (driven && !driver.is_driven()) taken_over++;
+    } else {
+      visits.ring();
+    }
+  }
+  std::printf("taken over %llu times, %llu drives, %llu looks, %llu of them found something; %u messages\n",
+              static_cast<unsigned long long>(taken_over),
+              static_cast<unsigned long long>(counters.drives.load()),
+              static_cast<unsigned long long>(counters.waits.load()),
+              static_cast<unsigned long long>(counters.waitHits.load()), received);
+  EXPECT_GE(taken_over, kTakenOver);
+  EXPECT_GE(counters.drives.load(), kDrives);
+  EXPECT_GE(received, kMessages);
+  enough = true;
+  visits.ring();
+  // The peer waits for its last answers.
+  std::thread joiner([&] {
+    peer.join();
+    visitor.join();
+    App last(app.engine().number());
+    std::string frame = make_frame(OpCode::signal, 2);
+    EXPECT_TRUE(last.port()->update(group, bytes_of(frame), frame.size()));
+  });
+  EXPECT_TRUE(app.wait_for("the end of the peer", [&] { return answer(), joined; }));
+  joiner.join();
+  EXPECT_EQ(received, posted);
 }
 
 }  // namespace

@@ -37,7 +37,8 @@ void Application::act(const std::vector<std::unique_ptr<Application>>& all) {
   }
   size_t choice = world_.random.below(100);
   if (choice < 28) {
-    if (!drain() && world_.random.chance(300)) parked_ = port_->park();
+    if (parked_ && world_.random.chance(800)) look();
+    else if (!drain() && world_.random.chance(300)) parked_ = port_->park();
   } else if (choice < 58) {
     if (Group* group = any_group()) {
       for (size_t left = world_.random.below(20); left > 0 && take(group); left--) {

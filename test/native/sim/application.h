@@ -103,6 +103,7 @@ class Application final : public Doorbell {
   void command(Command kind, uint32_t a, uint32_t b, uint32_t c);
   // Receiving.
   bool drain();
+  void look();
   void sort(const Record& record, const uint8_t* slab);
   void on_frames(const Record& record, const uint8_t* frames);
   void on_mail(const Record& record, const uint8_t* frames);

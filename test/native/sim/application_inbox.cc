@@ -62,6 +62,11 @@ bool Application::drain() {
   return result.records > 0;
 }
 
+/** Who has parked looks for a moment longer, and may run the reactor itself meanwhile. */
+void Application::look() {
+  if (port_->spin()) parked_ = false;
+}
+
 void Application::drain_all() {
   parked_ = false;
   while (drain()) {

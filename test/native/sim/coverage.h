@@ -1,4 +1,5 @@
-// coverage.h: which rows of the channel state table the simulated engines have been through.
+// coverage.h: which rows of the channel state table the simulated engines have been through, and how often they took ways that only
+// some worlds take.
 // The table's own lookups are listened to (state_probe.cc). Two things the engine does without a lookup are added by
 // the simulated kernel: bytes that a deaf channel discards unseen, and the end of a stream.
 // Invariant: a row counts only when an engine was in that state when that event came.
@@ -17,6 +18,11 @@ class Coverage {
   uint64_t hits(ChannelState state, ChannelEvent event) const {
     return hits_[static_cast<size_t>(state)][static_cast<size_t>(event)];
   }
+  /** Large runs that were handed over as they shall be queued. */
+  uint64_t blocks = 0;
+  /** Turns in an application thread, and looks of such a thread that found something. */
+  uint64_t drives = 0;
+  uint64_t found = 0;
 
  private:
   uint64_t hits_[kChannelStateCount][kChannelEventCount] = {};

@@ -169,11 +169,14 @@ class SimPoller final : public Poller {
   const char* name() const override { return "simulated"; }
   OsError watch(int fd, uint64_t token, Interest before, Interest interest) override;
   int wait(PollEvent* events, int capacity, int timeout_ms) override;
+  bool can_be_shared() const override { return true; }
+  void sleep(int timeout_ms) override;
+  int look(PollEvent* events, int capacity) override;
   void wake() override { woken_ = true; }
 
   /** Called while the engine sleeps: what happens meanwhile must wake it. */
   std::function<void()> while_asleep;
-  /** What the last wait() was asked for. */
+  /** What the last wait() was asked for, or the sleep() before it. */
   int asked_ms() const { return asked_ms_; }
   /** Whether wake() was called since take_woken(). */
   bool take_woken() {
@@ -193,6 +196,7 @@ class SimPoller final : public Poller {
   std::map<int, Watched> watched_;
   bool woken_ = false;
   int asked_ms_ = -1;
+  bool slept_ = false;
 };
 
 /** Names: "none" does not resolve; others have one to four addresses, of which only the last is where others look. */

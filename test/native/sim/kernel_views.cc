@@ -42,8 +42,19 @@ OsError SimPoller::watch(int fd, uint64_t token, Interest before, Interest inter
 }
 
 int SimPoller::wait(PollEvent* events, int capacity, int timeout_ms) {
-  asked_ms_ = timeout_ms;
+  if (!slept_) asked_ms_ = timeout_ms;
+  slept_ = false;
   if (timeout_ms != 0 && while_asleep) while_asleep();
+  return look(events, capacity);
+}
+
+void SimPoller::sleep(int timeout_ms) {
+  asked_ms_ = timeout_ms;
+  slept_ = true;
+  if (while_asleep) while_asleep();
+}
+
+int SimPoller::look(PollEvent* events, int capacity) {
   std::vector<PollEvent> ready;
   for (auto& [fd, watched] : watched_) {
     Interest found = kNoInterest;

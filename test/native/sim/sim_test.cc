@@ -55,6 +55,14 @@ TEST_P(SimulatedWorld, KeepsEveryPromiseAndGoesThroughTheWholeStateTable) {
   // Fewer seeds need not have seen everything.
   size_t allowed = seeds * kBlocks >= kSeeds ? 0 : kChannelStateCount * kChannelEventCount;
   EXPECT_LE(rows_missed(), allowed);
+  const Coverage& all = coverage();
+  std::printf("blocks handed over: %llu; turns in an application thread: %llu; looks that found something: %llu\n",
+              static_cast<unsigned long long>(all.blocks), static_cast<unsigned long long>(all.drives),
+              static_cast<unsigned long long>(all.found));
+  if (seeds * kBlocks < kSeeds) return;
+  EXPECT_GT(all.blocks, 1'000u);
+  EXPECT_GT(all.drives, 1'000u);
+  EXPECT_GT(all.found, 5u);
 }
 
 INSTANTIATE_TEST_SUITE_P(Block, SimulatedWorld, testing::Range(uint64_t{0}, kBlocks));
