@@ -363,6 +363,39 @@ export const FAULTS = [
     'if (!inbox->events.empty()) return false;',
     '',
   ]),
+  fault('credits-asked-for-once', port, 'core/port_test', 'AsksForCreditsAnewWhenItWasWokenForNothing', [
+    'auto arrived = [&] {\n    credits_wanted_.store(true, std::memory_order_seq_cst);\n',
+    'credits_wanted_.store(true, std::memory_order_seq_cst);\n  auto arrived = [&] {\n',
+  ]),
+  fault(
+    'body-of-the-frame-before',
+    'engine/frame.ts',
+    'unit/native-engine/slab',
+    'a frame has what lies at its place',
+    [
+      'this.bodyMemory = memory;\n      this.bodyAt = bodyAt;\n      this.#view = null;',
+      'this.bodyMemory = memory;\n      this.bodyAt = bodyAt;',
+    ],
+  ),
+  fault('posted-block-not-counted', 'native/core/reactor_posts.cc', 'sim/sim_test', 'SimulatedWorld.*/0', [
+    'port->blocks++;',
+    '',
+  ]),
+  fault(
+    'packing-believes-lengths',
+    'native/core/host_frame.h',
+    'core/host_frame_test',
+    'LengthsThatAreNotThose',
+    ['if (length - at < place) return 0;\n', ''],
+    ['return at == length ? static_cast<size_t>(to - begin) : 0;', 'return static_cast<size_t>(to - begin);'],
+  ),
+  fault(
+    'sleeper-not-woken-for-a-timer',
+    'native/core/reactor.cc',
+    'core/engine_test',
+    'WakesTheSleeperForWhatIsDueSooner',
+    ['sleeps_until_ms_ = 0;\n  shared_.kernel.poller->wake();', 'sleeps_until_ms_ = 0;'],
+  ),
   fault('inline-send-overtakes-queue', port, 'sim/sim_test', 'SimulatedWorld.*/0', [
     'if (run_count > kInlineRuns || !queue_.all_consumed()) return false;',
     'if (run_count > kInlineRuns) return false;',

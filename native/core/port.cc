@@ -441,10 +441,11 @@ uint32_t Port::want_credits() {
 WaitResult Port::wait(int64_t timeout_ms) {
   if (!draining_.empty()) return WaitResult::ready;
   engine_.shared().driver.stop();
-  credits_wanted_.store(true, std::memory_order_seq_cst);
-  std::atomic_thread_fence(std::memory_order_seq_cst);
   auto inbox = inbox_.access();
+  // Asked for anew before each sleep: a wake may be for what settled() has told already, and takes the wish along.
   auto arrived = [&] {
+    credits_wanted_.store(true, std::memory_order_seq_cst);
+    std::atomic_thread_fence(std::memory_order_seq_cst);
     return !inbox->events.empty() || inbox->gone || settled_.load(std::memory_order_acquire) != settled_told_;
   };
   inbox->waiting = true;

@@ -5,11 +5,17 @@
 
 #include <atomic>
 #include <cstdlib>
+#include <memory>
 #include <new>
 #include <thread>
 
 #include "core/core_support.h"
 #include "core/event_shelf.h"
+#include "core/reactor.h"
+#include "core/shared.h"
+#include "os/clock.h"
+#include "os/resolver.h"
+#include "os/sockets.h"
 
 namespace tofu {
 
@@ -337,6 +343,33 @@ TEST_F(PortTest, GoneIsTheLastThingAWaitSays) {
   uint32_t settled = app_.port()->settled();
   std::string frame = make_frame(OpCode::signal, 9);
   while (app_.port()->settled() == settled) app_.post(near_, frame);
+}
+
+/** The engine's side of a port is this thread's, so that it does what it does at the worst moment. */
+TEST(PortWait, AsksForCreditsAnewWhenItWasWokenForNothing) {
+  OsError error = OsError::none;
+  std::unique_ptr<Poller> poller = make_poller(PollerKind::best, &error);
+  ASSERT_NE(poller, nullptr);
+  Kernel kernel{poller.release(), &system_sockets(), &system_resolver(), &system_clock()};
+  Engine* engine = Engine::create_for_test({}, kernel);
+  test::Bell bell;
+  Port* port = engine->attach_for_test(&bell);
+  std::thread waiter([&] { EXPECT_EQ(port->wait(-1), WaitResult::ready); });
+  // A publication may take the wish for credits along that was made behind what it publishes.
+  auto deadline = test::SteadyClock::now() + test::Milliseconds(test::kDeadlineMs);
+  while (bell.rings() < 3 && test::SteadyClock::now() < deadline) {
+    port->settle(0);
+    port->publish();
+    std::this_thread::yield();
+  }
+  EXPECT_GE(bell.rings(), 3) << "waited in vain for another wish";
+  port->settle(1);
+  port->must_ring();
+  port->publish();
+  waiter.join();
+  engine->reactor().shut_down();
+  Engine::detach(port);
+  Engine::destroy_for_test(engine);
 }
 
 }  // namespace
