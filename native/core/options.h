@@ -20,7 +20,7 @@ struct EngineOptions {
 
   uint64_t spin_ns() const { return static_cast<uint64_t>(spin_us < 0 ? kDefaultSpinUs : spin_us) * 1000; }
   /** Some round trips over loopback: an answer that takes longer is not worth burning a core for. */
-  static constexpr int32_t kDefaultSpinUs = 50;
+  static constexpr int32_t kDefaultSpinUs = 100;
 };
 
 }  // namespace tofu

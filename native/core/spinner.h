@@ -38,8 +38,7 @@ class Spinner {
       sched_yield();
       now = clock.now_ns();
       if (now - then < kBusyNs) continue;
-      not_before_ns_ = now + kRestNs;
-      credit_ = 0;
+      note_slow(now);
       return found();
     }
     if (credit_ > 0) credit_--;
@@ -47,13 +46,27 @@ class Spinner {
   }
 
  private:
+  /** One is somebody's tick; many in a row are a machine with other things to do. */
+  void note_slow(uint64_t now) {
+    slow_ = now - last_slow_ns_ < kSlowWithinNs ? slow_ + 1 : 1;
+    last_slow_ns_ = now;
+    if (slow_ < kMostSlow) return;
+    slow_ = 0;
+    not_before_ns_ = now + kRestNs;
+    credit_ = 0;
+  }
+
   /** Looks in vain before the thread sleeps at once again. */
   static constexpr uint32_t kMostCredit = 8;
   /** Giving way takes longer than this only when others want the core. */
   static constexpr uint64_t kBusyNs = 100'000;
   static constexpr uint64_t kRestNs = 50'000'000;
+  static constexpr uint32_t kMostSlow = 4;
+  static constexpr uint64_t kSlowWithinNs = 5'000'000;
   uint32_t credit_ = 0;
   uint64_t not_before_ns_ = 0;
+  uint64_t last_slow_ns_ = 0;
+  uint32_t slow_ = 0;
 };
 
 }  // namespace tofu
