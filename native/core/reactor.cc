@@ -147,6 +147,8 @@ void Reactor::sleep(int timeout_ms) {
 }
 
 void Reactor::guest_turn() {
+  // The last turn may be long ago: deadlines begin now.
+  now_ms_ = shared_.kernel.clock->now_ns() / kNsPerMs;
   turn(0);
   if (!sleeping_) return;
   int wait = wait_ms(-1);
