@@ -5,6 +5,7 @@
 // Thread: that of its pool.
 import { LAST_CHANNEL, MAX_BODY_BYTES, MAX_TEXT_HEADERS_BYTES, MORE_BIT, ORIGIN_BIT } from './protocol/constants';
 import { AmpeError, invalidArgument } from './protocol/ampe-error';
+import { copyBytes } from './protocol/copy-bytes';
 import { messageIdOf, snapshotOf, type BinaryHeader } from './protocol/header';
 import { isOpCode, opCodeName, type OpCode, type Origin } from './protocol/op-code';
 import { AmpeStatus, rawToStatus, statusName } from './protocol/status';
@@ -344,7 +345,7 @@ export class Body {
       const bytes = bytesOf(data, 'data');
       checkBodyLength(at + bytes.length);
       frame.resizeBody(at + bytes.length);
-      frame.bodyMemory.set(bytes, frame.bodyAt + at);
+      copyBytes(frame.bodyMemory, bytes, frame.bodyAt + at);
     }
   }
 }

@@ -5,6 +5,7 @@
 // handed out stays good. In a pool slot both lie in the slab; in a received frame both lie where the frame was
 // delivered (nothing was copied); whatever outgrows its place moves to memory of its own.
 // Invariant: the HEADER_BYTES in front of the body's place, or of text headers that end there, belong to this frame.
+import { copyBytes } from '../protocol/copy-bytes';
 import { writeU16, writeU32 } from '../protocol/header';
 import type { OpCode } from '../protocol/op-code';
 import {
@@ -191,8 +192,8 @@ export class Frame {
   /** Copies text headers and body, in this order. */
   copyContent(target: Uint8Array, at: number): void {
     const { headersLength } = this;
-    if (headersLength > 0) target.set(this.headers(), at);
-    if (this.bodyLength > 0) target.set(this.body(), at + headersLength);
+    if (headersLength > 0) copyBytes(target, this.headers(), at);
+    if (this.bodyLength > 0) copyBytes(target, this.body(), at + headersLength);
   }
   /** Copies the frame as it goes over the wire. */
   copyTo(target: Uint8Array, at: number): void {

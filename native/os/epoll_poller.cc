@@ -14,6 +14,7 @@
 
 #include "os/errno_map.h"
 #include "os/fd_table.h"
+#include "os/plain_calls.h"
 #include "os/waker.h"
 
 namespace tofu {
@@ -21,6 +22,15 @@ namespace {
 
 /** Events of one system call; more wait for the next, and the kernel takes turns. */
 constexpr int kBatch = 256;
+
+int plain_epoll_wait(int epoll, epoll_event* events, int capacity, int timeout_ms) {
+#if defined(TOFU_PLAIN_CALLS)
+  // epoll_wait itself is missing on newer architectures.
+  return static_cast<int>(syscall(SYS_epoll_pwait, epoll, events, capacity, timeout_ms, nullptr, size_t{0}));
+#else
+  return epoll_wait(epoll, events, capacity, timeout_ms);
+#endif
+}
 
 class EpollPoller final : public Poller {
  public:
@@ -65,7 +75,7 @@ class EpollPoller final : public Poller {
 
   void sleep(int timeout_ms) override {
     epoll_event any;
-    epoll_wait(epoll_, &any, 1, timeout_ms);
+    plain_epoll_wait(epoll_, &any, 1, timeout_ms);
   }
 
   int look(PollEvent* events, int capacity) override {
@@ -77,7 +87,7 @@ class EpollPoller final : public Poller {
 
  private:
   int take(PollEvent* events, int capacity, int timeout_ms, bool* woken) {
-    int count = epoll_wait(epoll_, batch_, capacity < kBatch ? capacity : kBatch, timeout_ms);
+    int count = plain_epoll_wait(epoll_, batch_, capacity < kBatch ? capacity : kBatch, timeout_ms);
     int written = 0;
     for (int i = 0; i < count; i++) {
       if (batch_[i].data.fd == waker_.fd()) {

@@ -22,6 +22,7 @@
 #include "os/descriptors.h"
 #include "os/errno_map.h"
 #include "os/immortal.h"
+#include "os/plain_calls.h"
 #include "os/uds_listen.h"
 
 namespace tofu {
@@ -195,7 +196,7 @@ class SystemSockets final : public Sockets {
   IoResult read(int fd, const Slice* slices, int count) override {
     ssize_t moved;
     do {
-      moved = count == 1 ? recv(fd, slices->data, slices->length, 0) : readv(fd, kernel_slices(slices), count);
+      moved = count == 1 ? plain_recv(fd, slices->data, slices->length) : readv(fd, kernel_slices(slices), count);
     } while (moved < 0 && errno == EINTR);
     return io_result(moved);
   }
@@ -206,7 +207,7 @@ class SystemSockets final : public Sockets {
     message.msg_iovlen = static_cast<decltype(message.msg_iovlen)>(count);
     ssize_t moved;
     do {
-      moved = count == 1 ? send(fd, slices->data, slices->length, kNoSignal) : sendmsg(fd, &message, kNoSignal);
+      moved = count == 1 ? plain_send(fd, slices->data, slices->length, kNoSignal) : sendmsg(fd, &message, kNoSignal);
     } while (moved < 0 && errno == EINTR);
     return io_result(moved);
   }
