@@ -4,6 +4,8 @@ import { AmpeError, invalidArgument } from './protocol/ampe-error';
 import { AmpeStatus } from './protocol/status';
 import { ChannelGroupOfEngine, type ChannelGroup } from './channel-group';
 import type { Engine } from './engine/engine';
+import type { Frame } from './engine/frame';
+import type { PoolWaiter } from './engine/pool';
 import { Message } from './message';
 import { shutdownStarted } from './refusals';
 import { refuseWait, Wait, type WaitOptions } from './wait';
@@ -104,12 +106,38 @@ export interface Ampe {
   stats(): AmpeStats;
 }
 
+/** An acquire() that waits. */
+class Acquire extends Wait<Message> implements PoolWaiter {
+  readonly #engine: Engine;
+  readonly #waits: Set<Acquire>;
+
+  constructor(engine: Engine, waits: Set<Acquire>, options: WaitOptions & { timeoutMs?: number | undefined }) {
+    super(options.timeoutMs, options);
+    this.#engine = engine;
+    this.#waits = waits;
+    waits.add(this);
+    engine.pool.wait(this);
+    engine.waiting(1);
+  }
+  grant(frame: Frame): void {
+    this.#waits.delete(this);
+    this.resolve(Message._of(this.#engine.pool, frame));
+  }
+  protected onTimeout(): void {
+    this.reject(poolEmpty());
+  }
+  protected onEnd(): void {
+    if (this.#waits.delete(this)) this.#engine.pool.unwait(this);
+    this.#engine.waiting(-1);
+  }
+}
+
 const ampes = new WeakMap<Engine, AmpeOfEngine>();
 
 /** @internal */
 export class AmpeOfEngine implements Ampe {
   readonly #engine: Engine;
-  readonly #waits = new Set<Wait<Message>>();
+  readonly #waits = new Set<Acquire>();
 
   private constructor(engine: Engine) {
     this.#engine = engine;
@@ -152,26 +180,7 @@ export class AmpeOfEngine implements Ampe {
     // The look may have brought the news; nobody tells it twice.
     if (this.#engine.closed) return Promise.reject(shutdownStarted());
     if (options.timeoutMs === 0) return Promise.reject(poolEmpty());
-    const { pool } = this.#engine;
-    const waiter = {
-      grant: (frame: Parameters<typeof pool.give>[0]) => {
-        this.#waits.delete(wait);
-        wait.resolve(Message._of(pool, frame));
-      },
-    };
-    const wait = new Wait<Message>(
-      options.timeoutMs,
-      options,
-      (expired) => expired.reject(poolEmpty()),
-      () => {
-        if (this.#waits.delete(wait)) pool.unwait(waiter);
-        this.#engine.waiting(-1);
-      },
-    );
-    this.#waits.add(wait);
-    pool.wait(waiter);
-    this.#engine.waiting(1);
-    return wait.promise;
+    return new Acquire(this.#engine, this.#waits, options).promise;
   }
 
   put(message: Message | null | undefined): void {

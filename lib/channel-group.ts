@@ -94,23 +94,84 @@ function rejected<T>(error: unknown): Promise<T> {
 function otherWait(): AmpeError {
   return new AmpeError(AmpeStatus.NotAllowed, 'not_allowed: another receive is waiting');
 }
-const doNothing = (): void => undefined;
+
+/** What a receive call takes at once; null: nothing is there. */
+type Take<T> = (group: ChannelGroupOfEngine) => T | null;
+
+function takeOne(group: ChannelGroupOfEngine): Message | null {
+  return group._takeOne();
+}
+function takeMany(group: ChannelGroupOfEngine, max: number): Message[] | null {
+  let message = group._takeOne();
+  if (message === null) return null;
+  const messages = [message];
+  while (messages.length < max && (message = group._takeOne()) !== null) messages.push(message);
+  return messages;
+}
+
+/** A receive call that waits. */
+class Receive<T> extends Wait<T> {
+  readonly #group: ChannelGroupOfEngine;
+  readonly #take: Take<T>;
+  readonly #timedOut: T;
+  #parked = false;
+  #takeTurnBack: (() => void) | null = null; // while others have theirs
+
+  constructor(
+    group: ChannelGroupOfEngine,
+    timeoutMs: number | undefined,
+    options: WaitOptions | undefined,
+    take: Take<T>,
+    timedOut: T,
+  ) {
+    super(timeoutMs, options);
+    this.#group = group;
+    this.#take = take;
+    this.#timedOut = timedOut;
+  }
+
+  /** Others have their turn first, whatever comes meanwhile. */
+  giveWay(referenced: boolean): void {
+    this.#takeTurnBack = atTurnEnd(() => {
+      this.#takeTurnBack = null;
+      this.onReadable();
+    }, referenced);
+  }
+  /** What comes from now on comes in another turn of the event loop. */
+  park(): void {
+    this.#parked = true;
+  }
+  onReadable(): void {
+    if (this.#takeTurnBack !== null) return;
+    if (this.#parked) this.#group._turn();
+    const taken = this.#take(this.#group);
+    if (taken !== null) this.resolve(taken);
+  }
+  protected onTimeout(): void {
+    this.#group._turn();
+    // A frame that came in the same turn goes first: a timeout loses nothing.
+    this.resolve(this.#take(this.#group) ?? this.#timedOut);
+  }
+  protected onEnd(): void {
+    this.#takeTurnBack?.();
+    this.#group._received();
+  }
+}
 
 /** @internal */
 export class ChannelGroupOfEngine implements ChannelGroup {
   readonly #engine: Engine;
   readonly #group: EngineGroup;
   readonly #poster: GroupPoster;
-  #onReadable: (() => void) | null = null; // there is one while a receiver waits
-  #onClosed: ((error: AmpeError) => void) | null = null;
+  #receive: Pick<Receive<unknown>, 'onReadable' | 'reject'> | null = null; // while a receiver waits
   #taken = 0; // messages taken since the event loop last had a turn, as far as we know
   #turnStart = 0;
 
   constructor(engine: Engine) {
     this.#engine = engine;
     this.#group = engine.openGroup({
-      onReadable: () => this.#onReadable?.(),
-      onClosed: () => this.#onClosed?.(shutdownStarted()),
+      onReadable: () => this.#receive?.onReadable(),
+      onClosed: () => this.#receive?.reject(shutdownStarted()),
     });
     this.#poster = new GroupPoster(engine, this.#group);
   }
@@ -124,25 +185,18 @@ export class ChannelGroupOfEngine implements ChannelGroup {
 
   tryReceive(): Message | null {
     if (this.#group.closed) throw shutdownStarted();
-    if (this.#onReadable !== null) return null;
-    return this.#take();
+    if (this.#receive !== null) return null;
+    return this._takeOne();
   }
 
   waitReceive(timeoutMs?: number, options?: WaitOptions): Promise<Message | null> {
-    return this.#wait<Message | null>(timeoutMs, options, () => this.#take(), null);
+    return this.#wait<Message | null>(timeoutMs, options, takeOne, null);
   }
 
   receiveMany(max: number, timeoutMs?: number, options?: WaitOptions): Promise<Message[]> {
     if (typeof max !== 'number') return rejected(invalidArgument('max', 'a number', max));
     if (!(max >= 1)) return rejected(new RangeError(`max must be 1 or more, not ${max}`));
-    const takeMany = (): Message[] | null => {
-      let message = this.#take();
-      if (message === null) return null;
-      const messages = [message];
-      while (messages.length < max && (message = this.#take()) !== null) messages.push(message);
-      return messages;
-    };
-    return this.#wait<Message[]>(timeoutMs, options, takeMany, []);
+    return this.#wait<Message[]>(timeoutMs, options, (group) => takeMany(group, max), []);
   }
 
   waitReceiveSync(timeoutMs: number = Number.POSITIVE_INFINITY): Message | null {
@@ -151,10 +205,10 @@ export class ChannelGroupOfEngine implements ChannelGroup {
     const refused = refuseWait(timeoutMs, undefined);
     if (refused !== null) throw refused.error;
     if (this.#group.closed) throw shutdownStarted();
-    if (this.#onReadable !== null) throw otherWait();
+    if (this.#receive !== null) throw otherWait();
     const end = timeoutMs === Number.POSITIVE_INFINITY ? timeoutMs : performance.now() + timeoutMs;
     for (;;) {
-      const message = this.#take();
+      const message = this._takeOne();
       if (message !== null) return message;
       if (this.#group.closed) throw shutdownStarted();
       const restMs = end - performance.now();
@@ -198,76 +252,41 @@ export class ChannelGroupOfEngine implements ChannelGroup {
     return this.#group.destroy();
   }
 
-  #take(): Message | null {
-    const frame = this.#group.take();
-    return frame === null ? null : Message._of(this.#engine.pool, frame);
-  }
-
   /** Settles at once with what is there, else parks until the group is readable. */
-  #wait<T>(
-    timeoutMs: number | undefined,
-    options: WaitOptions | undefined,
-    take: () => T | null,
-    timedOut: T,
-  ): Promise<T> {
+  #wait<T>(timeoutMs: number | undefined, options: WaitOptions | undefined, take: Take<T>, timedOut: T): Promise<T> {
     const refused = refuseWait(timeoutMs, options);
     if (refused !== null) return rejected(refused.error);
     if (this.#group.closed) return rejected(shutdownStarted());
-    if (this.#onReadable !== null) return rejected(otherWait());
+    if (this.#receive !== null) return rejected(otherWait());
     const overdue = this.#isOverdue();
     if (!overdue || timeoutMs === 0) {
-      const taken = take();
+      const taken = take(this);
       if (taken !== null) return Promise.resolve(taken);
       // The look may have brought the news; nobody tells it twice.
       if (this.#group.closed) return rejected(shutdownStarted());
       if (timeoutMs === 0) return Promise.resolve(timedOut);
     }
-    return this.#park(timeoutMs, options, take, timedOut, overdue);
-  }
-
-  #park<T>(
-    timeoutMs: number | undefined,
-    options: WaitOptions | undefined,
-    take: () => T | null,
-    timedOut: T,
-    overdue: boolean,
-  ): Promise<T> {
-    let takeTurnBack = doNothing;
-    let sameTurn = true;
-    const wait = new Wait<T>(
-      timeoutMs,
-      options,
-      (expired) => {
-        this.#taken = 0;
-        // A frame that came in the same turn goes first: a timeout loses nothing.
-        expired.resolve(take() ?? timedOut);
-      },
-      () => {
-        this.#onReadable = null;
-        this.#onClosed = null;
-        takeTurnBack();
-        this.#group.waiting(-1);
-      },
-    );
-    const onReadable = (): void => {
-      if (!sameTurn) this.#taken = 0;
-      const taken = take();
-      if (taken !== null) wait.resolve(taken);
-    };
-    this.#onReadable = onReadable;
-    this.#onClosed = (error) => wait.reject(error);
-    if (overdue) {
-      // Others have their turn first, whatever comes meanwhile.
-      this.#onReadable = doNothing;
-      takeTurnBack = atTurnEnd(() => {
-        this.#onReadable = onReadable;
-        onReadable();
-      }, this.#engine.referenced);
-    }
+    const receive = new Receive<T>(this, timeoutMs, options, take, timedOut);
+    this.#receive = receive;
+    if (overdue) receive.giveWay(this.#engine.referenced);
     // What was posted leaves before the wait; the messages this frees may be what the wait is for.
     this.#group.waiting(1);
-    sameTurn = false;
-    return wait.promise;
+    receive.park();
+    return receive.promise;
+  }
+  /** @internal */
+  _takeOne(): Message | null {
+    const frame = this.#group.take();
+    return frame === null ? null : Message._of(this.#engine.pool, frame);
+  }
+  /** The event loop has had a turn since the last message was taken. @internal */
+  _turn(): void {
+    this.#taken = 0;
+  }
+  /** The wait is over. @internal */
+  _received(): void {
+    this.#receive = null;
+    this.#group.waiting(-1);
   }
 
   /** Whether timers and sockets have waited long enough for this receiver. */

@@ -31,33 +31,22 @@ export function refuseWait(timeoutMs: unknown, options: WaitOptions | undefined)
   return signal.aborted ? { error: signal.reason } : null;
 }
 
-/** A promise that somebody settles later, or a timer, or an abort. */
-export class Wait<T> {
+/** A promise that somebody settles later, or a timer, or an abort. What kind of wait it is says the subclass: a wait is an object, no closures. */
+export abstract class Wait<T> {
   readonly promise: Promise<T>;
   #resolve!: (value: T) => void;
   #reject!: (error: unknown) => void;
   #timer: NodeJS.Timeout | undefined;
   #signal: AbortSignal | undefined;
   #onAbort: (() => void) | undefined;
-  readonly #onEnd: () => void;
 
-  /**
-   * @param timeoutMs checked by refuseWait(); undefined and Infinity wait for ever
-   * @param onTimeout settles the wait with `resolve` or `reject`
-   * @param onEnd called first thing whenever the wait settles
-   */
-  constructor(
-    timeoutMs: number | undefined,
-    options: WaitOptions | undefined,
-    onTimeout: (wait: Wait<T>) => void,
-    onEnd: () => void,
-  ) {
-    this.#onEnd = onEnd;
+  /** @param timeoutMs checked by refuseWait(); undefined and Infinity wait for ever */
+  constructor(timeoutMs: number | undefined, options: WaitOptions | undefined) {
     this.promise = new Promise<T>((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;
     });
-    if (timeoutMs !== undefined && timeoutMs !== Number.POSITIVE_INFINITY) this.#arm(timeoutMs, onTimeout);
+    if (timeoutMs !== undefined && timeoutMs !== Number.POSITIVE_INFINITY) this.#arm(timeoutMs);
     const signal = options?.signal;
     if (signal) {
       this.#signal = signal;
@@ -65,6 +54,11 @@ export class Wait<T> {
       signal.addEventListener('abort', this.#onAbort, { once: true });
     }
   }
+
+  /** The time is up: settles the wait with `resolve` or `reject`. */
+  protected abstract onTimeout(): void;
+  /** The first thing whenever the wait settles. */
+  protected abstract onEnd(): void;
 
   resolve(value: T): void {
     this.#end();
@@ -76,17 +70,17 @@ export class Wait<T> {
   }
 
   /** Timers hold 31 bits: a longer wait is made of several. */
-  #arm(leftMs: number, onTimeout: (wait: Wait<T>) => void): void {
+  #arm(leftMs: number): void {
     const step = Math.min(leftMs, MAX_TIMER_MS);
     this.#timer = setTimeout(() => {
-      if (leftMs > step) this.#arm(leftMs - step, onTimeout);
-      else onTimeout(this);
+      if (leftMs > step) this.#arm(leftMs - step);
+      else this.onTimeout();
     }, step);
     this.#timer.unref(); // the engine holds the process while somebody waits, unless it is told not to
   }
   #end(): void {
-    clearTimeout(this.#timer);
+    if (this.#timer !== undefined) clearTimeout(this.#timer);
     if (this.#onAbort !== undefined) this.#signal!.removeEventListener('abort', this.#onAbort);
-    this.#onEnd();
+    this.onEnd();
   }
 }

@@ -283,7 +283,7 @@ export const FAULTS = [
   ]),
   fault('timer-leaked', wait, 'waiting', 'wait-leaves-nothing', ['clearTimeout(this.#timer);', '']),
   fault('second-receiver-accepted', group, 'waiting', 'wait-second-receiver', [
-    'if (this.#onReadable !== null) return rejected',
+    'if (this.#receive !== null) return rejected',
     'if (this.#taken < 0) return rejected',
   ]),
   fault('timers-starved', group, 'waiting', 'no-starvation', [
@@ -297,8 +297,8 @@ export const FAULTS = [
     '',
   ]),
   fault('receiver-left-waiting', group, 'shutdown', 'destroy-group-rejects-receiver', [
-    'onClosed: () => this.#onClosed?.(shutdownStarted()),',
-    'onClosed: doNothing,',
+    'onClosed: () => this.#receive?.reject(shutdownStarted()),',
+    'onClosed: () => undefined,',
   ]),
 
   // ── the native engine: its half in TypeScript ──

@@ -7,6 +7,7 @@ import { OpCode } from '../protocol/op-code';
 import type { AmpeStatus } from '../protocol/status';
 import type { Frame } from '../engine/frame';
 import type { MailSource } from '../engine/mailbox';
+import { ListNode } from '../engine/node-list';
 import type { Pool } from '../engine/pool';
 import { Queue } from '../engine/queue';
 import type { NativeGroup } from './group';
@@ -37,7 +38,7 @@ export interface EngineOfChannel {
   lastWord(channel: NativeChannel): Frame;
 }
 
-export class NativeChannel implements MailSource {
+export class NativeChannel extends ListNode implements MailSource {
   told = false;
   /** The mailbox need not look: onLast() tells it. */
   readonly ended = false;
@@ -61,6 +62,7 @@ export class NativeChannel implements MailSource {
     readonly idHigh: number,
     readonly idLow: number,
   ) {
+    super();
     this.#engine = engine;
     this.#delivered = engine.delivered;
   }

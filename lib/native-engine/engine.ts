@@ -14,6 +14,7 @@ import type { Frame } from '../engine/frame';
 import type { MailboxHost } from '../engine/mailbox';
 import { BlockIds, type MessageIds } from '../engine/message-ids';
 import type { ResolvedOptions } from '../engine/options';
+import { NodeList } from '../engine/node-list';
 import { Pool } from '../engine/pool';
 import { channelClosedSignal, poolEmptySignal } from '../engine/status-frames';
 import { atTurnEnd } from '../engine/turn-end';
@@ -62,7 +63,7 @@ export class NativeEngine implements Engine, EngineThreads, EngineOfChannel, Inb
   readonly #inbox: Inbox;
   readonly #groups = new Map<number, WeakRef<NativeGroup>>();
   readonly #byNumber: (NativeChannel | undefined)[] = [];
-  readonly #waitingGroups = new Set<NativeGroup>();
+  readonly #waitingGroups = new NodeList<NativeGroup>();
   readonly #closing = new Map<number, () => void>();
   readonly #words = new Uint32Array(2);
   readonly #counts: Float64Array;
@@ -165,7 +166,7 @@ export class NativeEngine implements Engine, EngineThreads, EngineOfChannel, Inb
     }
     this.#noteControl(group, frame, channel, opCode, generation);
     if (this.#acknowledged > 0) {
-      const ended = group.channels.get(channel);
+      const ended = this.#byNumber[channel];
       if (ended?.acknowledged === true) {
         ended.postLate(frame, opCode);
         return;
@@ -197,7 +198,7 @@ export class NativeEngine implements Engine, EngineThreads, EngineOfChannel, Inb
   #addChannel(group: NativeGroup, channel: number, generation: number, idHigh: number, idLow: number): void {
     const added = new NativeChannel(this, group, channel, generation, idHigh, idLow);
     this.#byNumber[channel] = added;
-    group.channels.set(channel, added);
+    group.channels.add(added);
   }
 
   flush(): void {
@@ -236,7 +237,8 @@ export class NativeEngine implements Engine, EngineThreads, EngineOfChannel, Inb
     const { channel: number, generation, group } = channel;
     const frame = channelClosedSignal(channel);
     if (channel.acknowledged) this.#acknowledged--;
-    group.channels.delete(number);
+    group.channels.remove(channel);
+    this.#byNumber[number] = undefined;
     this.channels.setState(number, PostChannelState.closed);
     this.#binding.setPostState(this.#port, number, PostChannelState.closed);
     this.#staging.command(Command.forget, number, generation, 0);
@@ -278,9 +280,6 @@ export class NativeEngine implements Engine, EngineThreads, EngineOfChannel, Inb
     this.#sockets = true;
     this.#hold();
   }
-  onLast({ channel }: NativeChannel): void {
-    this.#byNumber[channel] = undefined;
-  }
   onGroupGone(group: number): void {
     const resolve = this.#closing.get(group);
     if (resolve === undefined) return;
@@ -311,7 +310,7 @@ export class NativeEngine implements Engine, EngineThreads, EngineOfChannel, Inb
   }
   groupWaits(group: NativeGroup, change: 1 | -1): void {
     if (change > 0) this.#waitingGroups.add(group);
-    else if (!group.waits) this.#waitingGroups.delete(group);
+    else if (!group.waits) this.#waitingGroups.remove(group);
     this.waiting(change);
   }
   get #expecting(): boolean {

@@ -6,15 +6,17 @@ import { AmpeStatus } from '../protocol/status';
 import type { EngineGroup, GroupEvents } from '../engine/engine';
 import type { Frame } from '../engine/frame';
 import { Mailbox } from '../engine/mailbox';
+import { ListNode, NodeList } from '../engine/node-list';
 import type { NativeChannel } from './channel';
 import type { NativeEngine } from './engine';
 
-export class NativeGroup implements EngineGroup {
+export class NativeGroup extends ListNode implements EngineGroup {
   readonly mailbox: Mailbox;
-  /** Whose last word was not taken yet, by number. */
-  readonly channels = new Map<number, NativeChannel>();
-  /** Whether it is in the engine's list of groups to be told. */
+  /** Whose last word was not taken yet. */
+  readonly channels = new NodeList<NativeChannel>();
+  /** Whether it is in the inbox's list of groups to be told, and which one is behind it there. */
   listed = false;
+  nextToTell: NativeGroup | null = null;
   readonly #engine: NativeEngine;
   readonly #events: GroupEvents;
   #shared = false;
@@ -27,6 +29,7 @@ export class NativeGroup implements EngineGroup {
     readonly id: number,
     events: GroupEvents,
   ) {
+    super();
     this.#engine = engine;
     this.#events = events;
     this.mailbox = new Mailbox(engine.pool, id, engine, () => engine.onReadable(this));
@@ -80,11 +83,10 @@ export class NativeGroup implements EngineGroup {
   shut(): void {
     if (this.#closed) return;
     this.#closed = true;
-    for (const channel of this.channels.values()) {
+    this.channels.drain((channel) => {
       this.#engine.dropChannel(channel);
       channel.clear();
-    }
-    this.channels.clear();
+    });
     this.mailbox.clear();
     this.#events.onClosed();
   }

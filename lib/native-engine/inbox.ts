@@ -38,8 +38,6 @@ export interface InboxHost {
   onSettled(total: number): boolean;
   /** A channel that this thread did not open itself. */
   onOpened(group: number, channel: number, generation: number, idHigh: number, idLow: number, kind: Opened): void;
-  /** Nothing more will come of this channel. */
-  onLast(channel: NativeChannel): void;
   onGroupGone(group: number): void;
   onEngineGone(): void;
 }
@@ -66,7 +64,8 @@ export class Inbox {
   readonly #slabs = new Slabs();
   readonly #records = new Uint32Array(RECORD_WORDS * (1 + MAX_RECORDS));
   #sorting = false;
-  #toTell: NativeGroup[] = [];
+  #firstToTell: NativeGroup | null = null;
+  #lastToTell: NativeGroup | null = null;
 
   constructor(binding: Binding, port: number, host: InboxHost) {
     this.#binding = binding;
@@ -91,7 +90,7 @@ export class Inbox {
     for (let i = 1; i <= count; i++) this.#sort(i * RECORD_WORDS, slab);
     if (records[4] !== 0) this.#slabs.next();
     this.#sorting = false;
-    if (this.#toTell.length > 0) this.#tell();
+    if (this.#firstToTell !== null) this.#tell();
     return count > 0 || this.more || settled;
   }
   /** A group is readable: it hears of it now, or behind the batch. */
@@ -99,15 +98,21 @@ export class Inbox {
     if (!this.#sorting) group.tellReadable();
     else if (!group.listed) {
       group.listed = true;
-      this.#toTell.push(group);
+      if (this.#lastToTell === null) this.#firstToTell = group;
+      else this.#lastToTell.nextToTell = group;
+      this.#lastToTell = group;
     }
   }
   #tell(): void {
-    const groups = this.#toTell;
-    this.#toTell = [];
-    for (const group of groups) {
+    let group = this.#firstToTell;
+    // Who is told may drain again, and tell others before the rest of these.
+    this.#firstToTell = this.#lastToTell = null;
+    while (group !== null) {
+      const next: NativeGroup | null = group.nextToTell;
+      group.nextToTell = null;
       group.listed = false;
       group.tellReadable();
+      group = next;
     }
   }
 
@@ -134,13 +139,9 @@ export class Inbox {
       case RecordKind.ended:
         this.#host.channelOf(channel, generation)?.onEnded();
         return;
-      case RecordKind.last: {
-        const ended = this.#host.channelOf(channel, generation);
-        if (ended === undefined) return;
-        this.#host.onLast(ended);
-        ended.onLast(rawToStatus(records[record + 6]));
+      case RecordKind.last:
+        this.#host.channelOf(channel, generation)?.onLast(rawToStatus(records[record + 6]));
         return;
-      }
       case RecordKind.credit:
         this.#host.pool.settleFor(this.#host.groupOf(group)?.mailbox ?? null, records[record + 6]);
         return;
