@@ -61,12 +61,12 @@ bool lie_within(const View<uint8_t>& memory, const Run* runs, size_t count) {
 }
 
 /** Turns what is staged into frames of the wire, where it is; the runs say how long they are then. false: not whole frames. */
-bool pack(uint8_t* memory, Run* runs, size_t count) {
+bool pack(uint8_t* memory, Run* runs, size_t count, bool* data_only) {
   const uint8_t* from = memory;
   uint8_t* to = memory;
   for (size_t index = 0; index < count; index++) {
     Run& run = runs[index];
-    const size_t packed = pack_host_frames(from, run.bytes, run.frames, static_cast<uint16_t>(run.channel), to);
+    const size_t packed = pack_host_frames(from, run.bytes, run.frames, static_cast<uint16_t>(run.channel), to, data_only);
     if (packed == 0) return false;
     from += run.bytes;
     to += packed;
@@ -86,8 +86,9 @@ napi_value flush(napi_env env, napi_callback_info info) {
   if (count > words.length / kRunWords || !lie_within(staging, runs, count)) return as_number(env, kBadMemory);
   Port& port = arguments.port();
   if (!port.has_room(runs, count)) return as_number(env, kNoMemory);
-  if (!pack(staging.data, runs, count)) return as_number(env, kBadMemory);
-  if (!port.flush(staging.data, runs, count)) return as_number(env, kNoMemory);
+  bool data_only = true;
+  if (!pack(staging.data, runs, count, &data_only)) return as_number(env, kBadMemory);
+  if (!port.flush(staging.data, runs, count, data_only)) return as_number(env, kNoMemory);
   return as_number(env, port.settled());
 }
 
@@ -105,7 +106,8 @@ napi_value send(napi_env env, napi_callback_info info) {
     return as_number(env, kBadMemory);
   }
   Port& port = arguments.port();
-  if (!port.flush(memory.data + at, run, 1)) return as_number(env, kNoMemory);
+  const bool data_only = are_data(memory.data + at, run->frames);
+  if (!port.flush(memory.data + at, run, 1, data_only)) return as_number(env, kNoMemory);
   return as_number(env, port.settled());
 }
 

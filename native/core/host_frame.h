@@ -32,10 +32,13 @@ inline void write_host_frame(uint8_t* place, const uint8_t* frame, size_t length
 
 /**
  * Turns staged frames, exactly `frames` in exactly `length` bytes, into frames of the wire at `to`, which is not behind them.
+ * @param data_only becomes false when one of them is not data
  * @returns their bytes; 0: they are not whole
  */
-inline size_t pack_host_frames(const uint8_t* from, size_t length, uint32_t frames, uint16_t channel, uint8_t* to) {
+inline size_t pack_host_frames(const uint8_t* from, size_t length, uint32_t frames, uint16_t channel, uint8_t* to,
+                               bool* data_only) {
   uint8_t* const begin = to;
+  bool all_data = true;
   size_t at = 0;
   for (uint32_t i = 0; i < frames; i++) {
     if (length - at < kHeaderBytes) return 0;
@@ -47,6 +50,7 @@ inline size_t pack_host_frames(const uint8_t* from, size_t length, uint32_t fram
     HeaderFields fields;
     fields.channel = channel;
     fields.flags = static_cast<uint8_t>(words[0]);
+    all_data &= is_data(fields.flags);
     fields.id = (static_cast<uint64_t>(words[1]) << 32) | words[2];
     fields.headers_length = static_cast<uint16_t>(words[3]);
     fields.body_length = static_cast<uint16_t>(words[3] >> 16);
@@ -56,6 +60,7 @@ inline size_t pack_host_frames(const uint8_t* from, size_t length, uint32_t fram
     to += kHeaderBytes + content;
     at += place;
   }
+  *data_only &= all_data;
   return at == length ? static_cast<size_t>(to - begin) : 0;
 }
 

@@ -34,16 +34,6 @@ constexpr size_t kDrainBytes = 64 * 1024;
 
 size_t aligned(size_t size) { return (size + 7) & ~size_t{7}; }
 size_t record_size(uint32_t bytes) { return aligned(sizeof(RunRecord) + bytes); }
-
-/** Only what changes no state may be sent past the engine's thread. */
-bool is_data_only(const uint8_t* frames, const Run& run) {
-  const uint8_t* frame = frames;
-  for (uint32_t i = 0; i < run.frames; i++, frame += frame_length(frame)) {
-    OpCode op = op_code_of(frame);
-    if (op > OpCode::signal && op != OpCode::hello_response) return false;
-  }
-  return true;
-}
 }  // namespace
 
 Port::~Port() {
@@ -123,7 +113,7 @@ uint32_t Port::open_channel(uint32_t group_id, bool listener, uint32_t* generati
 
 // ── application thread: posting ──
 
-bool Port::flush(const uint8_t* bytes, const Run* runs, size_t run_count) {
+bool Port::flush(const uint8_t* bytes, const Run* runs, size_t run_count, bool data_only) {
   if (run_count == 0) return true;
   Shared& shared = engine_.shared();
   if (shared.finished.load(std::memory_order_acquire)) {
@@ -136,7 +126,7 @@ bool Port::flush(const uint8_t* bytes, const Run* runs, size_t run_count) {
   if (!has_room(runs, run_count)) return false;
   size_t first = 0;
   Sent sent;
-  if (may_send_inline(runs, run_count)) {
+  if (data_only && may_send_inline(runs, run_count)) {
     for (; first < run_count; first++) {
       sent = send_inline(bytes, runs[first]);
       if (sent.offset < runs[first].bytes) break;
@@ -147,7 +137,7 @@ bool Port::flush(const uint8_t* bytes, const Run* runs, size_t run_count) {
   count(shared.counters.queuedRuns, run_count - first);
   for (size_t i = first; i < run_count; i++) {
     Sent of_it = i == first ? sent : Sent();
-    if (write_block(bytes, runs[i], of_it)) count(shared.counters.queuedBlocks);
+    if (data_only && write_block(bytes, runs[i], of_it)) count(shared.counters.queuedBlocks);
     else write_run(bytes, runs[i], of_it);
     bytes += runs[i].bytes;
   }
@@ -182,7 +172,6 @@ Port::Sent Port::send_inline(const uint8_t* bytes, const Run& run) {
   Shared& shared = engine_.shared();
   Gate& gate = shared.gates[run.channel];
   GateState expected = GateState::open;
-  if (!is_data_only(bytes, run)) return sent;
   if (!gate.state.compare_exchange_strong(expected, GateState::busy, std::memory_order_acq_rel)) return sent;
   if (gate.generation != run.generation) {
     gate.state.store(GateState::open, std::memory_order_release);
@@ -232,7 +221,7 @@ void Port::write_run(const uint8_t* bytes, const Run& run, const Sent& sent) {
 /** What is much is handed over as it shall be queued, and not copied a second time. false: it is not, or there is no memory. */
 bool Port::write_block(const uint8_t* bytes, const Run& run, const Sent& sent) {
   uint32_t length = run.bytes - sent.offset;
-  if (length < kBlockBytes || !is_data_only(bytes, run)) return false;
+  if (length < kBlockBytes) return false;
   Event* block = make_event(length);
   if (block == nullptr) return false;
   std::memcpy(block->bytes(), bytes + sent.offset, length);

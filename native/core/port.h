@@ -75,8 +75,11 @@ class Port : public ListNode {
   uint32_t open_channel(uint32_t group, bool listener, uint32_t* generation);
   /** Whether flush() of runs with at most these bytes will have memory. */
   bool has_room(const Run* runs, size_t count);
-  /** Posts the runs, which lie one behind the other in `bytes`. false: no memory, nothing was taken. */
-  bool flush(const uint8_t* bytes, const Run* runs, size_t count);
+  /**
+   * Posts the runs, which lie one behind the other in `bytes`. false: no memory, nothing was taken.
+   * `data_only`: is_data() of every frame; with another one among them all go by way of the engine's thread.
+   */
+  bool flush(const uint8_t* bytes, const Run* runs, size_t count, bool data_only);
   /** A frame for another thread's group. false: no memory. */
   bool update(uint32_t group, const uint8_t* frame, size_t length);
   bool command(Command kind, uint32_t a, uint32_t b, uint32_t c);

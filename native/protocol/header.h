@@ -14,6 +14,12 @@
 namespace tofu {
 
 /** The opcode in the bytes, valid or not: 10 to 15 have no name. */
+/** Whether a frame with these flags changes nothing about its channel: only such may pass the engine's thread by. */
+inline bool is_data(uint8_t flags) {
+  const auto op = static_cast<OpCode>(flags & kOpCodeMask);
+  return op <= OpCode::signal || op == OpCode::hello_response;
+}
+
 inline OpCode op_code_of(const uint8_t* frame) {
   return static_cast<OpCode>(frame[kAtFlags] & kOpCodeMask);
 }
@@ -37,6 +43,14 @@ inline size_t body_length(const uint8_t* frame) {
 /** The whole frame, header included: kHeaderBytes to kMaxFrameBytes. */
 inline size_t frame_length(const uint8_t* frame) {
   return kHeaderBytes + headers_length(frame) + body_length(frame);
+}
+
+/** is_data() of `count` frames that lie side by side. */
+inline bool are_data(const uint8_t* frames, uint32_t count) {
+  for (; count > 0; count--, frames += frame_length(frames)) {
+    if (!is_data(frames[kAtFlags])) return false;
+  }
+  return true;
 }
 
 /** Whether it is one of the two Byes that travel. */

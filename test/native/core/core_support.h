@@ -187,7 +187,7 @@ class App {
             0,         tag,           group != 0 ? group : view(to).group};
     for (size_t at = 0; at < frames.size(); at += frame_length(bytes_of(frames) + at)) run.frames++;
     posted_ += run.frames;
-    ASSERT_TRUE(port_->flush(bytes_of(frames), &run, 1));
+    ASSERT_TRUE(port_->flush(bytes_of(frames), &run, 1, are_data(bytes_of(frames), run.frames)));
   }
   void post(ChannelId to, OpCode op_code, uint64_t id, std::string_view body = {}) {
     post(to, make_frame(op_code, id, body));

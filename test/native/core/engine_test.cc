@@ -1113,12 +1113,12 @@ TEST(EngineWithGuests, WakesTheSleeperForWhatIsDueSooner) {
     fields.id = 1;
     std::string hello = make_frame(fields, std::string(kConnectTo) + ":uds|" + path + "\r\n");
     tofu::Run run{number, generation, static_cast<uint32_t>(hello.size()), 1, 0, group};
-    EXPECT_TRUE(port->flush(bytes_of(hello), &run, 1));
+    EXPECT_TRUE(port->flush(bytes_of(hello), &run, 1, false));
     EXPECT_EQ(poller->wakes, 0) << "a socket of this machine connects at once";
     // Its answer may take only so long.
     std::string bye = make_frame(OpCode::bye_request, 2);
     run.bytes = static_cast<uint32_t>(bye.size());
-    EXPECT_TRUE(port->flush(bytes_of(bye), &run, 1));
+    EXPECT_TRUE(port->flush(bytes_of(bye), &run, 1, false));
     EXPECT_TRUE(port->queue().all_consumed()) << "taken in this thread";
     EXPECT_EQ(poller->wakes, 1);
     look();

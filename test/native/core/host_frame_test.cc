@@ -46,7 +46,8 @@ TEST(HostFrame, IsTheSameFrameBackAndForth) {
       std::string frame = frame_of(0x0102030405060708, headers, body);
       std::vector<uint8_t> memory = staged({frame});
       EXPECT_EQ(test::wire_of(memory.data()), frame);
-      size_t packed = pack_host_frames(memory.data(), memory.size(), 1, kChannel, memory.data());
+      bool data_only = true;
+      size_t packed = pack_host_frames(memory.data(), memory.size(), 1, kChannel, memory.data(), &data_only);
       EXPECT_EQ(std::string(reinterpret_cast<char*>(memory.data()), packed), frame);
     }
   }
@@ -60,7 +61,9 @@ TEST(HostFrame, FramesOfAllSizesCloseUp) {
     wire += frames.back();
   }
   std::vector<uint8_t> memory = staged(frames);
-  size_t packed = pack_host_frames(memory.data(), memory.size(), 70, kChannel, memory.data());
+  bool data_only = true;
+  size_t packed = pack_host_frames(memory.data(), memory.size(), 70, kChannel, memory.data(), &data_only);
+  EXPECT_TRUE(data_only);
   EXPECT_EQ(std::string(reinterpret_cast<char*>(memory.data()), packed), wire);
 }
 
@@ -68,7 +71,8 @@ TEST(HostFrame, LengthsThatAreNotThoseOfTheMemoryAreRefused) {
   std::vector<uint8_t> memory = staged({frame_of(1, 0, 20), frame_of(2, 3, 40)});
   auto pack = [&](size_t length, uint32_t frames) {
     std::vector<uint8_t> copy = memory;
-    return pack_host_frames(copy.data(), length, frames, kChannel, copy.data());
+    bool data_only = true;
+    return pack_host_frames(copy.data(), length, frames, kChannel, copy.data(), &data_only);
   };
   EXPECT_NE(pack(memory.size(), 2), 0u);
   EXPECT_EQ(pack(memory.size(), 1), 0u);
@@ -76,6 +80,22 @@ TEST(HostFrame, LengthsThatAreNotThoseOfTheMemoryAreRefused) {
   EXPECT_EQ(pack(memory.size() - kPlaceBytes, 2), 0u);
   EXPECT_EQ(pack(8, 1), 0u);
   EXPECT_EQ(pack(0, 0), 0u);
+}
+
+TEST(HostFrame, OneThatIsNotDataIsTold) {
+  for (uint8_t op = 0; op < kOpCodeCount; op++) {
+    std::string frame = frame_of(2, 0, 20);
+    frame[kAtFlags] = static_cast<char>(op);
+    std::vector<uint8_t> memory = staged({frame_of(1, 0, 10), frame, frame_of(3, 0, 10)});
+    bool data_only = true;
+    EXPECT_NE(pack_host_frames(memory.data(), memory.size(), 3, kChannel, memory.data(), &data_only), 0u);
+    EXPECT_EQ(data_only, is_data(op));
+    EXPECT_EQ(data_only, are_data(memory.data(), 3));
+  }
+  bool data_only = false;
+  std::vector<uint8_t> memory = staged({frame_of(1, 0, 10)});
+  EXPECT_NE(pack_host_frames(memory.data(), memory.size(), 1, kChannel, memory.data(), &data_only), 0u);
+  EXPECT_FALSE(data_only);
 }
 
 }  // namespace

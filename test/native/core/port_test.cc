@@ -308,7 +308,7 @@ TEST_F(PortTest, ASteadyFlowGoesRound) {
   EXPECT_EQ(chunks_made, made);
 }
 
-TEST_F(PortTest, TakesAnEmptyFlush) { EXPECT_TRUE(app_.port()->flush(nullptr, nullptr, 0)); }
+TEST_F(PortTest, TakesAnEmptyFlush) { EXPECT_TRUE(app_.port()->flush(nullptr, nullptr, 0, true)); }
 
 TEST_F(PortTest, CountsItsSocketsAndTellsTheLast) {
   Port* port = app_.port();

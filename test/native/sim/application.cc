@@ -131,9 +131,12 @@ void Application::stage(const Run& run, const std::string& frame) {
 
 void Application::flush() {
   if (runs_.empty() || port_ == nullptr) return;
-  for (const Run& run : runs_) flushed_ += run.frames;
+  uint32_t frames = 0;
+  for (const Run& run : runs_) frames += run.frames;
+  flushed_ += frames;
   world_.activity++;
-  if (!port_->flush(reinterpret_cast<const uint8_t*>(staging_.data()), runs_.data(), runs_.size())) {
+  const auto* bytes = reinterpret_cast<const uint8_t*>(staging_.data());
+  if (!port_->flush(bytes, runs_.data(), runs_.size(), are_data(bytes, frames))) {
     world_.fail("port %d: flush refused", number_);
   }
   runs_.clear();
