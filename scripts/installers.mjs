@@ -1,0 +1,38 @@
+// installers.mjs: the package managers with which the tarball is installed, each as its users have it: what it is called with, what
+// it may find on PATH, and which runtime its users start programs with. Pinned in programs.mjs, but npm, which is this machine's.
+// Invariant: each installs from the file of the tarball and gets everything else from the registry; none has a cache to begin with.
+import { npmCli, program } from './programs.mjs';
+
+const shell = { sh: '/bin/sh' };
+
+/** npm needs node and, for scripts, a shell. */
+function npm(cli, node, ...options) {
+  return (tarball) => ({
+    command: [node, cli, 'install', '--no-audit', '--no-fund', ...options, tarball],
+    runtime: [node],
+    links: { ...shell, node },
+  });
+}
+
+/** name: what is shown; prepare(tarball): { command, runtime, links }. `quick`: also where time is short. */
+export const installers = [
+  { name: 'npm, scripts off', quick: true, prepare: npm(npmCli(), process.execPath, '--ignore-scripts') },
+  {
+    name: 'npm, scripts on',
+    quick: true,
+    prepare: npm(npmCli(), process.execPath, '--ignore-scripts=false', '--foreground-scripts'),
+  },
+  { name: 'npm 12, as it is', prepare: (tarball) => npm(program('npm-12'), program('node-24'))(tarball) },
+  {
+    name: 'pnpm',
+    prepare: (tarball) => ({
+      command: [program('pnpm'), 'add', tarball],
+      runtime: [process.execPath],
+      links: { ...shell, node: process.execPath },
+    }),
+  },
+  {
+    name: 'bun',
+    prepare: (tarball) => ({ command: [program('bun'), 'add', tarball], runtime: [program('bun')], links: shell }),
+  },
+];
