@@ -58,11 +58,11 @@ const rules: Rule[] = [
       (file === 'lib/fallback-engine/net.ts' ? isBuiltIn(target) : isHarmlessBuiltIn(target)),
   },
   {
-    name: 'lib/native-engine imports itself, the engine interface and the protocol; the addon only in binding.ts',
+    name: 'lib/native-engine imports itself, the engine interface and the protocol; the addon only in load.ts',
     applies: within('lib/native-engine'),
     allows: (target, file) =>
       within('lib/native-engine', 'lib/engine', 'lib/protocol')(target) ||
-      (file === 'lib/native-engine/binding.ts' && loadsTheAddon.includes(target)),
+      (file === 'lib/native-engine/load.ts' && loadsTheAddon.includes(target)),
   },
   {
     name: 'lib/select-engine.ts alone imports the engines',
@@ -142,7 +142,7 @@ describe('the import rules notice', () => {
     ['lib/native-engine/engine.ts', `import { Message } from '../message';`],
     ['lib/native-engine/engine.ts', `import build from 'node-gyp-build';`],
     ['lib/native-engine/ports.ts', `import fs from 'node:fs';`],
-    ['lib/native-engine/binding.ts', `import net from 'node:net';`],
+    ['lib/native-engine/load.ts', `import net from 'node:net';`],
     ['lib/group-poster.ts', `import { NativeEngine } from './native-engine/engine';`],
     ['lib/message.ts', `import { FallbackEngine } from './fallback-engine/reactor';`],
     ['lib/testing.ts', `import { FallbackEngine } from './fallback-engine/reactor';`],
