@@ -48,7 +48,7 @@ describe('the tarball', () => {
       /^dist\/(?:lib|recipes)\/.*\.(?:js|d\.ts)$/,
       /^(?:(?:(?:docs|prebuilds)\/)?[^/]+\.md|LICENSE|package\.json)$/,
       /^prebuilds\/[a-z]+-[a-z0-9]+\/tofu-ampe\.[a-z0-9.]*node$/,
-      /^(?:binding\.gyp|native\/[a-z_./]+\.(?:cc|h|gypi|map|txt)|scripts\/(?:install|node-gyp|build-identity)\.cjs)$/,
+      /^(?:bin\/tofu-ampe\.cjs|binding\.gyp|native\/[a-z_./]+\.(?:cc|h|gypi|map|txt)|scripts\/(?:install|node-gyp|build-identity)\.cjs)$/,
     ];
     expect(installed.files.filter((file) => !expected.some((pattern) => pattern.test(file)))).toEqual([]);
   });
