@@ -3,6 +3,7 @@
 // Invariant: each installs from the file of the tarball and gets everything else from the registry; none has a cache to begin with.
 import { npmCli, program } from './programs.mjs';
 
+const SCRIPTS_ON = '--ignore-scripts=false';
 const shell = { sh: '/bin/sh' };
 
 /** npm needs node and, for scripts, a shell. */
@@ -11,16 +12,20 @@ function npm(cli, node, ...options) {
     command: [node, cli, 'install', '--no-audit', '--no-fund', ...options, tarball],
     runtime: [node],
     links: { ...shell, node },
+    rebuild: options.includes(SCRIPTS_ON) ? [node, cli, 'rebuild', ...options] : undefined,
   });
 }
 
-/** name: what is shown; prepare(tarball): { command, runtime, links }. `quick`: also where time is short. */
+/**
+ * name: what is shown; `quick`: also where time is short. prepare(tarball): { command, runtime, links, rebuild }; `rebuild` runs the
+ * install script once more, where it runs at all.
+ */
 export const installers = [
   { name: 'npm, scripts off', quick: true, prepare: npm(npmCli(), process.execPath, '--ignore-scripts') },
   {
     name: 'npm, scripts on',
     quick: true,
-    prepare: npm(npmCli(), process.execPath, '--ignore-scripts=false', '--foreground-scripts'),
+    prepare: npm(npmCli(), process.execPath, SCRIPTS_ON, '--foreground-scripts'),
   },
   { name: 'npm 12, as it is', prepare: (tarball) => npm(program('npm-12'), program('node-24'))(tarball) },
   {

@@ -59,6 +59,14 @@ function exchangeComplaint(run, backend, reason) {
   return seen.exchanged.tcp > 0 && seen.exchanged.uds > 0 ? null : run.stdout;
 }
 
+/** null when a command ended well and the install script said that, in one line. */
+function lineComplaint(run, words) {
+  const lines = run.stdout.split('\n').filter((line) => line.startsWith(`${manifest.name}: `));
+  return run.code === 0 && lines.length === 1 && lines[0].includes(words)
+    ? null
+    : `ended with ${run.code}\n${run.stdout}`;
+}
+
 /** An installer that passed the gate by would not be watched at all. */
 function gateComplaint({ refused, allowed }, { protocol }) {
   if (refused.length > 0) return refused.join(', ');
@@ -67,7 +75,7 @@ function gateComplaint({ refused, allowed }, { protocol }) {
 
 /** From the install to the exchange on each engine, and without binaries. */
 async function tryInstaller({ name, prepare }, tarball, registry) {
-  const { command, runtime, links } = prepare(tarball.file);
+  const { command, runtime, links, rebuild } = prepare(tarball.file);
   const room = new Room(name.replaceAll(/\W+/g, '-'));
   const gate = await openGate(registry.hostname);
   try {
@@ -83,12 +91,21 @@ async function tryInstaller({ name, prepare }, tarball, registry) {
     check(`${name}: asks for nothing but the registry`, gateComplaint(gate, registry));
     const folder = realpathSync(path.join(room.project, 'node_modules', manifest.name));
     check(`${name}: compiles nothing`, existsSync(path.join(folder, 'build')) ? 'there is a build folder' : null);
+    if (rebuild)
+      check(`${name}: says which engine will be used`, lineComplaint(installed, 'the native engine will be used'));
     room.write('loads.mjs', LOADS);
     check(
       `${name}: every entry point is required and imported`,
       complaintOf(await room.run([...runtime, 'loads.mjs'])),
     );
     await tryEngines(room, name, runtime, folder);
+    if (!rebuild) return;
+    // Without a compiler the script cannot help, and must not stand in the way.
+    const again = await room.run(rebuild, { environment });
+    check(
+      `${name}: gets over an install script that cannot compile`,
+      lineComplaint(again, 'the fallback engine will be used'),
+    );
   } finally {
     gate.close();
     room.remove();
@@ -101,6 +118,11 @@ async function tryEngines(room, name, runtime, folder) {
   check(`${name}: exchanges on the native engine`, exchangeComplaint(await exchange(), 'native', /prebuilds/));
   const asked = await exchange({ TOFU_AMPE_BACKEND: 'fallback' });
   check(`${name}: exchanges on the fallback engine`, exchangeComplaint(asked, 'fallback', /asked for/));
+  const doctor = await room.run([...runtime, path.join(folder, 'bin', 'tofu-ampe.cjs'), 'doctor']);
+  check(
+    `${name}: the doctor finds the native engine`,
+    /^engine: +native\b/m.test(doctor.stdout) ? null : doctor.stdout,
+  );
   rmSync(path.join(folder, 'prebuilds'), { recursive: true });
   const without = await exchange();
   check(`${name}: exchanges without the binaries`, exchangeComplaint(without, 'fallback', /^no native engine/));
