@@ -16,9 +16,18 @@ function npm(cli, node, ...options) {
   });
 }
 
+function pnpm(tarball) {
+  return {
+    command: [program('pnpm'), 'add', tarball],
+    runtime: [process.execPath],
+    links: { ...shell, node: process.execPath },
+  };
+}
+
 /**
- * name: what is shown; `quick`: also where time is short. prepare(tarball): { command, runtime, links, rebuild }; `rebuild` runs the
- * install script once more, where it runs at all.
+ * name: what is shown; `quick`: also where time is short. prepare(tarball): { command, runtime, links, files, rebuild, undecided }.
+ * `files` are there before; `rebuild` runs the install script once more, where it runs at all; `undecided` is what an installer says that
+ * wants a decision about the script first.
  */
 export const installers = [
   { name: 'npm, scripts off', quick: true, prepare: npm(npmCli(), process.execPath, '--ignore-scripts') },
@@ -28,12 +37,13 @@ export const installers = [
     prepare: npm(npmCli(), process.execPath, SCRIPTS_ON, '--foreground-scripts'),
   },
   { name: 'npm 12, as it is', prepare: (tarball) => npm(program('npm-12'), program('node-24'))(tarball) },
+  // pnpm installs, then ends with an error until its user has decided about the install script; either way it is not run.
+  { name: 'pnpm, as it is', prepare: (tarball) => ({ ...pnpm(tarball), undecided: /ERR_PNPM_IGNORED_BUILDS/ }) },
   {
-    name: 'pnpm',
+    name: 'pnpm, script declined',
     prepare: (tarball) => ({
-      command: [program('pnpm'), 'add', tarball],
-      runtime: [process.execPath],
-      links: { ...shell, node: process.execPath },
+      ...pnpm(tarball),
+      files: { 'pnpm-workspace.yaml': 'allowBuilds:\n  tofu-ampe: false\n' },
     }),
   },
   {
