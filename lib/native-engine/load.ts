@@ -85,13 +85,16 @@ function candidates(override: string): string[] | string {
   if (folder === null) {
     return `no native engine was found: this is a bundle, and neither the option prebuild nor ${OVERRIDE} says where it is`;
   }
-  const all = [...bestOf(folder), ...builtIn(folder), ...prebuiltIn(folder)];
+  const all = [...(override === '' ? bestOf(folder) : []), ...builtIn(folder), ...prebuiltIn(folder)];
   const ours = all.filter((file) => FILE_NAME.test(path.basename(file)));
   const system = `${process.platform}-${process.arch}`;
   return ours.length > 0 ? [...new Set(ours)] : `no native engine for ${system} was found in ${folder}`;
 }
 
-/** The file node-gyp-build would load. It stops there, so that the others are added below. */
+/**
+ * The file of this package that node-gyp-build would load. It stops there, so that the others are added. For a folder that somebody
+ * names it is not asked: in a single executable its way to read a package.json makes Node print a warning.
+ */
 function bestOf(folder: string): string[] {
   try {
     return [nodeGypBuild.path(folder)];
@@ -106,7 +109,10 @@ function builtIn(folder: string): string[] {
   return namesIn(build).map((name) => path.join(build, name));
 }
 
-/** All that fit but for the C library: which one it is cannot be told cheaply, a file for the other does not load, and that is harmless. */
+/**
+ * All that fit this system, or would but for the C library: which one that is cannot be told cheaply, a file for the other does not load,
+ * and that is harmless. Those for the likely one come first.
+ */
 function prebuiltIn(folder: string): string[] {
   const prebuilds = path.join(folder, 'prebuilds', `${process.platform}-${process.arch}`);
   const fits = nodeGypBuild.matchTags('node', process.versions.modules);
@@ -114,6 +120,7 @@ function prebuiltIn(folder: string): string[] {
     .map((name) => nodeGypBuild.parseTags(name))
     .filter((tags) => tags !== undefined)
     .filter(({ libc: _either, ...tags }) => fits(tags))
+    .sort((a, b) => Number(fits(b)) - Number(fits(a)))
     .map(({ file }) => path.join(prebuilds, file));
 }
 

@@ -85,18 +85,24 @@ describe('the addon', () => {
     expect(load(base)).toMatchObject({ path: local });
   });
 
-  it.each([
-    ['glibc', 'musl'],
-    ['musl', 'glibc'],
-  ])('for another C library than %s is tried when that one does not load, and the reason is kept', (broken, good) => {
-    const names = { [`tofu-ampe.${broken}.node`]: 'no machine code', [`tofu-ampe.${good}.node`]: null };
-    const { base, place } = prebuildsOf(`not-${broken}`, names);
-    expect(load(base)).toMatchObject({ path: place(`tofu-ampe.${good}.node`) });
-    // Which of the two comes first is this system's matter; the broken one, if tried, is remembered.
-    const { attempts, passedOver } = load(base) as Exclude<ReturnType<typeof load>, { reason: string }>;
-    expect(attempts.filter(({ trouble }) => trouble !== null).map(({ file }) => file)).toEqual(
-      passedOver === '' ? [] : [place(`tofu-ampe.${broken}.node`)],
-    );
+  // Which of two comes first is this system's matter.
+  const likely = fs.existsSync('/etc/alpine-release') ? 'musl' : 'glibc';
+  const unlikely = likely === 'musl' ? 'glibc' : 'musl';
+
+  it('is the one for the C library of this system before the other', () => {
+    const { base, place } = prebuildsOf('two', { 'tofu-ampe.glibc.node': null, 'tofu-ampe.musl.node': null });
+    expect(load(base)).toMatchObject({ path: place(`tofu-ampe.${likely}.node`), passedOver: '' });
+  });
+
+  it('is the next one when the first does not load, and the reason is kept', () => {
+    const names = { [`tofu-ampe.${likely}.node`]: 'no machine code', [`tofu-ampe.${unlikely}.node`]: null };
+    const { base, place } = prebuildsOf('next', names);
+    const reason = `${place(`tofu-ampe.${likely}.node`)} does not load: `;
+    expect(load(base)).toMatchObject({
+      path: place(`tofu-ampe.${unlikely}.node`),
+      passedOver: expect.stringContaining(`; ${reason}`),
+      attempts: [{ trouble: expect.stringMatching(/^does not load: ./) }, { trouble: null }],
+    });
   });
 
   it('is not one of another package, processor generation or runtime', () => {
