@@ -13,6 +13,8 @@
         'NAPI_DISABLE_CPP_EXCEPTIONS',
         'NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS',
         'NDEBUG',
+        'TOFU_VERSION="<!(node scripts/build-identity.cjs version)"',
+        'TOFU_SOURCES_HASH="<!(node scripts/build-identity.cjs hash)"',
       ],
       'cflags': ['-fvisibility=hidden', '-fPIC', '-Wall', '-Wextra'],
       'cflags!': ['-O3'],

@@ -1,14 +1,14 @@
 // select-engine.ts: which engine runs, and why. The only file that knows that there are several.
-// The option decides, then TOFU_AMPE_BACKEND (both in engine/options.ts), then what loads.
-// Invariant: the fallback engine takes over silently only when no native one loads; every other trouble throws.
+// The option decides, then TOFU_AMPE_BACKEND (both in engine/options.ts), then what loads (native-engine/load.ts).
+// Invariant: the fallback engine takes over silently only when no native one of this version loads; every other trouble throws.
 import { AmpeError } from './protocol/ampe-error';
 import { AmpeStatus } from './protocol/status';
 import type { Engine, PostingGroup } from './engine/engine';
 import type { ResolvedOptions } from './engine/options';
 import { FallbackEngine } from './fallback-engine/reactor';
-import { loadBinding } from './native-engine/binding';
 import { NativeEngine } from './native-engine/engine';
 import { isEngineHandle, isGroupHandle } from './native-engine/handles';
+import { loadBinding } from './native-engine/load';
 import { attachEngine, attachGroup } from './native-engine/threads';
 
 /** Whether this thread made its last engine of the fallback kind. */
@@ -16,7 +16,7 @@ let usesFallback = process.env.TOFU_AMPE_BACKEND === 'fallback';
 
 /**
  * @throws AmpeError `not_implemented_yet` when 'native' is asked for and does not load; Error when a native engine loads that
- *   belongs to another version of the package
+ *   says it is of this version of the package and differs from it
  */
 export function selectEngine(options: ResolvedOptions): Engine {
   const engine = makeEngine(options);
@@ -25,25 +25,31 @@ export function selectEngine(options: ResolvedOptions): Engine {
 }
 function makeEngine(options: ResolvedOptions): Engine {
   if (options.backend === 'fallback') return new FallbackEngine(options, 'the fallback engine was asked for');
-  const loaded = loadBinding();
+  const loaded = loadBinding(options.prebuild);
   if ('binding' in loaded) return new NativeEngine(options, loaded);
-  if (options.backend === 'auto') return new FallbackEngine(options, loaded.reason);
-  throw new AmpeError(AmpeStatus.NotImplementedYet, `not_implemented_yet: ${loaded.reason}`);
+  const reason = `${loaded.reason} (npx tofu-ampe doctor says more)`;
+  if (options.backend === 'auto') return new FallbackEngine(options, reason);
+  throw new AmpeError(AmpeStatus.NotImplementedYet, `not_implemented_yet: ${reason}`);
 }
 
-/** The engine of a handle, in this thread. @throws AmpeError `not_allowed` where only the fallback engine is */
+/**
+ * The engine of a handle, in this thread; it runs in the binary that the handle names.
+ * @throws AmpeError `not_allowed` where only the fallback engine is
+ */
 export function attachedEngine(handle: object): Engine {
-  const loaded = loadBinding();
+  const isHandle = isEngineHandle(handle);
+  const loaded = loadBinding(isHandle ? handle.file : '');
   if ('reason' in loaded) throw notAttached('Reactor.attach()', loaded.reason);
-  if (usesFallback && !isEngineHandle(handle)) throw notAttached('Reactor.attach()', NO_HANDLE);
+  if (usesFallback && !isHandle) throw notAttached('Reactor.attach()', NO_HANDLE);
   return attachEngine(loaded, handle);
 }
 
 /** The posting side of the group of a handle, in this thread. @throws as attachedEngine() */
 export function attachedGroup(handle: object): { engine: Engine; group: PostingGroup } {
+  if (isGroupHandle(handle)) return attachGroup(handle);
   const loaded = loadBinding();
   if ('reason' in loaded) throw notAttached('attachGroup()', loaded.reason);
-  if (usesFallback && !isGroupHandle(handle)) throw notAttached('attachGroup()', NO_HANDLE);
+  if (usesFallback) throw notAttached('attachGroup()', NO_HANDLE);
   return attachGroup(handle);
 }
 

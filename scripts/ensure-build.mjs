@@ -3,6 +3,8 @@
 // Staleness is a hash over the sources and the compiler's settings, kept in dist/.stamp: times lie after a checkout or a copy.
 // The compiler writes to a folder of its own, which then takes the place of the old one: a failed build leaves the last good
 // one alone, files of deleted sources vanish, and two builders at once do not mix their output.
+// What the loader compares with a binary (scripts/build-identity.cjs) is written into lib/native-engine/build-identity.js, and
+// written anew, without compiling, when only native/ has changed.
 // Usage: node scripts/ensure-build.mjs [--force]
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -10,10 +12,12 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, w
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { buildIdentity } from './build-identity.cjs';
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
 const dist = path.join(root, 'dist');
 const stampFile = path.join(dist, '.stamp');
+const identityFile = path.join('lib', 'native-engine', 'build-identity.js');
 const sourceFolders = ['lib', 'recipes', 'demo'];
 const settings = ['package.json', 'tsconfig.json', 'tsconfig.build.json'];
 
@@ -58,12 +62,25 @@ function replaceBuilt(fresh, old) {
   }
 }
 
+/** The compiled module with null in it becomes one that names the sources. */
+function writeIdentity(folder) {
+  const file = path.join(folder, identityFile);
+  const text = readFileSync(file, 'utf8');
+  const assignment = /^exports\.BUILD_IDENTITY = (?:null|\{.*\});$/m;
+  if (!assignment.test(text)) throw new Error(`${file} does not assign BUILD_IDENTITY as expected`);
+  const next = text.replace(assignment, `exports.BUILD_IDENTITY = ${JSON.stringify(buildIdentity(root))};`);
+  if (next === text) return false;
+  writeFileSync(`${file}.next-${process.pid}`, next);
+  renameSync(`${file}.next-${process.pid}`, file);
+  return true;
+}
+
 /** Returns what was done: 'fresh' (nothing to do), 'built' or 'failed'. */
 export function ensureBuild({ force = false } = {}) {
   const { version } = createRequire(import.meta.url)('typescript/package.json');
   const stamp = stampOf(sourceFiles(), version);
   const before = builtStamp();
-  if (!force && before === stamp) return 'fresh';
+  if (!force && before === stamp) return writeIdentity(dist) ? 'built' : 'fresh';
   const reason = force ? '' : before === null ? ' (nothing built yet)' : ' (the sources have changed)';
   process.stderr.write(`building dist/${reason}\n`);
   const fresh = path.join(dist, `.fresh-${process.pid}`);
@@ -71,6 +88,7 @@ export function ensureBuild({ force = false } = {}) {
   try {
     mkdirSync(fresh, { recursive: true });
     if (!compile(fresh)) return 'failed';
+    writeIdentity(fresh);
     if (!force && builtStamp() === stamp) return 'built'; // another process was quicker: what it built is the same
     replaceBuilt(fresh, old);
     writeFileSync(stampFile, stamp);

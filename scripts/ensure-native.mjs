@@ -7,20 +7,12 @@
 // --optional: a missing tool is said, and is no failure; programs then run on the fallback engine.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import {
-  copyFileSync,
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { nativeFiles } from './build-identity.cjs';
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
 const ADDON = 'tofu_ampe.node';
@@ -73,10 +65,7 @@ export function addonFile(variant = 'release') {
 }
 
 function sourceFiles() {
-  const below = readdirSync(path.join(root, 'native'), { recursive: true })
-    .map((name) => path.join('native', name))
-    .filter((name) => /\.(?:cc|h|gypi|map|txt)$/.test(name));
-  return ['CMakeLists.txt', 'package.json', ...below].sort();
+  return ['CMakeLists.txt', 'package.json', 'scripts/build-identity.cjs', ...nativeFiles(root)];
 }
 
 /** Everything that changes how it is compiled, but not what: another value means a build from scratch. */
@@ -92,7 +81,7 @@ function stampOf(configurationText) {
   const hash = createHash('sha256').update(configurationText);
   for (const file of sourceFiles()) {
     const content = readFileSync(path.join(root, file));
-    hash.update(`\n${file.replaceAll('\\', '/')} ${content.length}\n`).update(content);
+    hash.update(`\n${file} ${content.length}\n`).update(content);
   }
   return hash.digest('hex');
 }

@@ -18,20 +18,20 @@ export function exitCodeOf(child) {
   });
 }
 
-/** Runs jest and resolves to how many tests passed and failed; what jest says is forwarded as it is. */
-export async function runJest({ jestArguments = [], environment = {} } = {}) {
+/** Runs jest, by the given Node, and resolves to how many tests passed and failed; what jest says is forwarded as it is. */
+export async function runJest({ jestArguments = [], environment = {}, node = process.execPath } = {}) {
   const scratch = mkdtempSync(path.join(os.tmpdir(), 'ampe-jest-'));
   try {
-    return await runIn(scratch, jestArguments, { ...process.env, ...environment });
+    return await runIn(scratch, node, jestArguments, { ...process.env, ...environment });
   } finally {
     rmSync(scratch, { recursive: true, force: true });
   }
 }
 
-async function runIn(scratch, jestArguments, env) {
+async function runIn(scratch, node, jestArguments, env) {
   const resultsFile = path.join(scratch, 'counts.json');
   const cli = path.join('node_modules', 'jest', 'bin', 'jest.js');
-  const child = spawn(process.execPath, [cli, '--ci', ...jestArguments], {
+  const child = spawn(node, [cli, '--ci', ...jestArguments], {
     cwd: root,
     env: { ...env, TOFU_AMPE_COUNTS: resultsFile },
     stdio: ['ignore', 'inherit', 'inherit'],

@@ -27,7 +27,7 @@ const steps = {
   jest: (jestArguments) => runJest({ jestArguments }),
 };
 
-const NEED_NATIVE = ['/test/native/', '/test/threads/paths', '/test/unit/native-engine/', '/test/package/native-build'];
+const NEED_NATIVE = ['/test/native/', '/test/threads/paths', '/test/unit/native-engine/', '/test/package/native-'];
 /** Without a compiler: no test of the addon, and the suites that run on several engines run on the one in TypeScript. */
 const WITHOUT_NATIVE = {
   names: ['build', 'jest'],

@@ -13,6 +13,11 @@ export interface Options {
   maxPoolMsgs?: number | undefined;
   /** Which engine; the default is the environment's TOFU_AMPE_BACKEND, else 'auto': the best one that loads. */
   backend?: 'auto' | 'native' | 'fallback' | undefined;
+  /**
+   * The binary of the native engine: a .node file, or a folder with prebuilds/; for programs that were bundled. The default is the
+   * environment's TOFU_AMPE_PREBUILD, else '': the package looks for it.
+   */
+  prebuild?: string | undefined;
   /** For the whole of a connect: name resolution and every address together. Default 10 000. */
   connectTimeoutMs?: number | undefined;
   /** For an accepted connection to send its HelloRequest. Default 10 000. */
@@ -35,6 +40,7 @@ export const DefaultOptions: Readonly<{ [K in keyof Options]-?: NonNullable<Opti
   initialPoolMsgs: 64,
   maxPoolMsgs: 1024,
   backend: 'auto',
+  prebuild: '',
   connectTimeoutMs: 10_000,
   handshakeTimeoutMs: 10_000,
   closeTimeoutMs: 5_000,
@@ -45,7 +51,7 @@ export const DefaultOptions: Readonly<{ [K in keyof Options]-?: NonNullable<Opti
 
 const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 const MAX_POOL_MSGS = 2 ** 31 - 1;
-type NumberOption = Exclude<keyof Options, 'backend'>;
+type NumberOption = Exclude<keyof Options, 'backend' | 'prebuild'>;
 const RANGES: Record<NumberOption, readonly [least: number, most: number]> = {
   initialPoolMsgs: [0, MAX_POOL_MSGS],
   maxPoolMsgs: [1, MAX_POOL_MSGS],
@@ -81,6 +87,10 @@ export function resolveOptions(options: Options = {}, environment: NodeJS.Proces
       );
     }
     resolved.initialPoolMsgs = resolved.maxPoolMsgs;
+  }
+  if (options.prebuild !== undefined) {
+    if (typeof options.prebuild !== 'string') throw invalidArgument('options.prebuild', 'a string', options.prebuild);
+    resolved.prebuild = options.prebuild;
   }
   resolved.backend = resolveBackend(options.backend, environment);
   return resolved;

@@ -12,6 +12,8 @@ import type { Endpoint } from '../protocol/address';
 /** What one read brings at most: libuv's chunk. */
 export const READ_BYTES = 65536;
 const BACKLOG = 4096;
+/** Deno numbers files and sockets apart: there a socket's number means another file to node:fs, or none. */
+const SOCKETS_ARE_FILES = process.versions.deno === undefined;
 /** Pause before a Unix socket is tried again whose backlog was full; grows to the second value. */
 const RETRY_MS = [5, 100] as const;
 
@@ -54,7 +56,7 @@ export class StreamSocket {
   constructor(socket: net.Socket, direct: boolean) {
     this.#socket = socket;
     const handle = (socket as unknown as { _handle?: { fd?: number } })._handle;
-    this.#descriptor = direct && typeof handle?.fd === 'number' ? handle.fd : -1;
+    this.#descriptor = direct && SOCKETS_ARE_FILES && typeof handle?.fd === 'number' ? handle.fd : -1;
     this.#keepWriteErrors();
     socket.on('error', (error) => (this.#code = codeOf(error)));
     socket.on('close', () => {

@@ -56,6 +56,7 @@ export class NativeEngine implements Engine, EngineThreads, EngineOfChannel, Inb
   readonly number: number;
   readonly #binding: Binding;
   readonly #port: number;
+  readonly #file: string;
   readonly #owner: boolean;
   readonly #initialPoolMsgs: number;
   readonly #self = new WeakRef<NativeEngine>(this);
@@ -95,12 +96,13 @@ export class NativeEngine implements Engine, EngineThreads, EngineOfChannel, Inb
   constructor(options: ResolvedOptions, loaded: Loaded, attachTo = 0) {
     const { binding } = loaded;
     this.#binding = binding;
+    this.#file = loaded.path;
     this.#owner = attachTo === 0;
     this.#initialPoolMsgs = options.initialPoolMsgs;
     this.shared = !this.#owner;
     this.#port = connectPort(options, binding, attachTo, this.#self);
     this.number = binding.engineOf(this.#port);
-    this.backendReason = `${loaded.path}, ${binding.pollerOf(this.#port)}`;
+    this.backendReason = `${loaded.path}, ${binding.pollerOf(this.#port)}${loaded.passedOver}`;
     this.pool = new Pool(options.initialPoolMsgs, options.maxPoolMsgs, process.env.TOFU_AMPE_DEBUG === '1');
     this.pool.onWanted = () => this.#wantCredits();
     this.ids = new BlockIds((block) => binding.takeIds(this.#port, block));
@@ -407,7 +409,7 @@ export class NativeEngine implements Engine, EngineThreads, EngineOfChannel, Inb
 
   shareEngine(): object {
     this.shared = true;
-    return engineHandle(this.number, this.#initialPoolMsgs, this.pool.max);
+    return engineHandle(this.number, this.#file, this.#initialPoolMsgs, this.pool.max);
   }
   shareGroup(group: EngineGroup): object {
     return groupHandle(this.number, group.id);

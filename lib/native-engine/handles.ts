@@ -5,10 +5,11 @@
 const ENGINE_KIND = 'tofu-ampe engine';
 const GROUP_KIND = 'tofu-ampe group';
 
-/** What another thread must know to use an engine: which one, and the size of the pool it makes for itself. */
+/** What another thread must know to use an engine: which one, the binary it runs in, and the size of the pool to be made. */
 export interface EngineHandle {
   readonly kind: typeof ENGINE_KIND;
   readonly engine: number;
+  readonly file: string;
   readonly initialPoolMsgs: number;
   readonly maxPoolMsgs: number;
 }
@@ -18,18 +19,17 @@ export interface GroupHandle {
   readonly group: number;
 }
 
-export function engineHandle(engine: number, initialPoolMsgs: number, maxPoolMsgs: number): EngineHandle {
-  return { kind: ENGINE_KIND, engine, initialPoolMsgs, maxPoolMsgs };
+export function engineHandle(engine: number, file: string, initialPoolMsgs: number, maxPoolMsgs: number): EngineHandle {
+  return { kind: ENGINE_KIND, engine, file, initialPoolMsgs, maxPoolMsgs };
 }
 export function groupHandle(engine: number, group: number): GroupHandle {
   return { kind: GROUP_KIND, engine, group };
 }
 
 export function isEngineHandle(value: object): value is EngineHandle {
-  const { kind, engine, initialPoolMsgs, maxPoolMsgs } = value as Partial<EngineHandle>;
-  return (
-    kind === ENGINE_KIND && isNumber(engine) && isCount(initialPoolMsgs) && isCount(maxPoolMsgs) && maxPoolMsgs > 0
-  );
+  const { kind, engine, file, initialPoolMsgs, maxPoolMsgs } = value as Partial<EngineHandle>;
+  const isPool = isCount(initialPoolMsgs) && isCount(maxPoolMsgs) && maxPoolMsgs > 0;
+  return kind === ENGINE_KIND && isNumber(engine) && typeof file === 'string' && isPool;
 }
 export function isGroupHandle(value: object): value is GroupHandle {
   const { kind, engine, group } = value as Partial<GroupHandle>;

@@ -7,10 +7,11 @@ import type { ResolvedOptions } from '../engine/options';
 import type { Binding } from './binding';
 import type { NativeEngine } from './engine';
 
-/** The addon, and the file it was loaded from. */
+/** The addon, the file it was loaded from, and what to add about others that were tried before: '' or '; …'. */
 export interface Loaded {
   binding: Binding;
   path: string;
+  passedOver: string;
 }
 
 type PollerName = 'best' | 'epoll' | 'kqueue' | 'poll';

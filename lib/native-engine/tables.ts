@@ -10,7 +10,7 @@ import type { Binding } from './binding';
 import { Command } from './engine';
 import { RecordKind } from './inbox';
 
-type FunctionName = Exclude<keyof Binding, 'tables'>;
+type FunctionName = Exclude<keyof Binding, 'build' | 'tables'>;
 // An object and not a list, so that the compiler notices when one is missing.
 const functions: Record<FunctionName, true> = {
   create: true,

@@ -315,7 +315,7 @@ rule('fallback-not-allowed', 'all four throw synchronously', (cell) => {
   expect(refusal(() => attachGroup({} as never))).toBe('not_allowed');
 });
 
-type NumberOption = Exclude<keyof Options, 'backend'>;
+type NumberOption = Exclude<keyof Options, 'backend' | 'prebuild'>;
 const RANGES: Record<NumberOption, [least: number, most: number]> = {
   initialPoolMsgs: [0, 1024],
   maxPoolMsgs: [1, 100_000],

@@ -1,5 +1,6 @@
 // installed.ts: the package as a user gets it: packed by npm, unpacked into a node_modules of its own, used by other processes.
 // Knows nothing of the sources; it builds them first when dist/ is stale.
+// The binaries of the tarball are left out, whether they were built here or not: tests that want one say so.
 // Invariant: nothing outside the scratch folder is written but dist/.
 import { execFileSync, spawnSync } from 'node:child_process';
 import fs from 'node:fs';
@@ -36,6 +37,7 @@ export function install(): Installed {
   const target = path.join(folder, 'node_modules', 'tofu-ampe');
   fs.mkdirSync(target, { recursive: true });
   execFileSync('tar', ['-xzf', packed.filename, '-C', target, '--strip-components=1'], { cwd: folder, stdio: 'pipe' });
+  fs.rmSync(path.join(target, 'prebuilds'), { recursive: true, force: true });
   const { dependencies = {} } = JSON.parse(fs.readFileSync(path.join(target, 'package.json'), 'utf8'));
   for (const name of Object.keys(dependencies)) {
     fs.cpSync(path.join(root, 'node_modules', name), path.join(folder, 'node_modules', name), { recursive: true });
@@ -45,6 +47,15 @@ export function install(): Installed {
     files: packed.files.map((file) => file.path).sort(),
     remove: () => fs.rmSync(folder, { recursive: true, force: true }),
   };
+}
+
+/** Puts the addon of the repository where a prebuilt binary for this system belongs, and says where that is. */
+export function addBinary(prebuilds: string): string {
+  const folder = path.join(prebuilds, `${process.platform}-${process.arch}`);
+  const place = path.join(folder, 'tofu-ampe.node');
+  fs.mkdirSync(folder, { recursive: true });
+  fs.copyFileSync(path.join(root, 'build', 'Release', 'tofu_ampe.node'), place);
+  return place;
 }
 
 /** Runs a program of the given file name in the folder and gives its standard output; throws with all of its output. */

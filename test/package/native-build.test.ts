@@ -1,5 +1,5 @@
-// native-build.test.ts: how the addon is built: one list of sources for both builders, the same definitions, what is exported, and
-// a missing tool that is named. The builds themselves are steps of their own (npm test, .ci/run).
+// native-build.test.ts: how the addon is built: one list of sources for all three builders, the same definitions and flags, what is
+// exported, and a missing tool that is named. The builds themselves are steps of their own (npm test, .ci/run).
 import { execFileSync, spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
@@ -8,25 +8,44 @@ import { root } from './installed';
 
 const textOf = (file: string): string => fs.readFileSync(path.join(root, file), 'utf8');
 
+const builders = ['CMakeLists.txt', 'binding.gyp', 'scripts/cross-compile.mjs'];
+
 describe('the list of native sources', () => {
   it('holds what the folders hold', () => {
     const args = [path.join(root, 'scripts', 'native-sources.mjs'), '--check'];
     expect(spawnSync(process.execPath, args, { encoding: 'utf8' })).toMatchObject({ status: 0, stderr: '' });
   });
 
-  it('is the only one: neither builder names a source', () => {
-    const named = ['CMakeLists.txt', 'binding.gyp'].filter((file) => /native\/[a-z]+\/\w+\.cc/.test(textOf(file)));
+  it('is the only one: no builder names a source', () => {
+    const named = builders.filter((file) => /native\/[a-z]+\/(?!addon\.cc)\w+\.cc/.test(textOf(file)));
     expect(named).toEqual([]);
     expect(textOf('CMakeLists.txt')).toContain('native/sources.gypi');
     expect(textOf('binding.gyp')).toContain(`'includes': ['native/sources.gypi']`);
+    expect(textOf('scripts/cross-compile.mjs')).toContain(`'sources.gypi'`);
   });
 });
 
-it('both builders define the same of Node-API', () => {
-  const definitions = (file: string): string[] =>
-    [...new Set(textOf(file).match(/\b(?:NAPI|NODE_API)_[A-Z_]+(?:=\d+)?/g))].sort();
-  expect(definitions('binding.gyp')).toEqual(definitions('CMakeLists.txt'));
-  expect(definitions('binding.gyp')).toContain('NAPI_VERSION=8');
+describe.each(builders)('%s', (builder) => {
+  const found = (pattern: RegExp): string[] => [...new Set(textOf(builder).match(pattern))].sort();
+
+  it('defines what the others define', () => {
+    expect(
+      found(/(?<=\b|-D)(?:(?:NAPI|NODE_API)_[A-Z_]+(?:=\d+)?|NDEBUG|TOFU_(?:VERSION|SOURCES_HASH)(?==))/g),
+    ).toEqual([
+      ...['NAPI_DISABLE_CPP_EXCEPTIONS', 'NAPI_VERSION=8', 'NDEBUG', 'NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS'],
+      ...['TOFU_SOURCES_HASH', 'TOFU_VERSION'],
+    ]);
+  });
+
+  it('compiles and links as the others do', () => {
+    // CMake has words of its own for the standard and for what is hidden.
+    const same = [
+      [/-std=c\+\+17|CMAKE_CXX_STANDARD 17/, /-O2/, /-fno-exceptions/, /-fno-rtti/, /-z,nodelete/],
+      [/-fvisibility=hidden|CXX_VISIBILITY_PRESET hidden/, /-fvisibility-inlines-hidden|VISIBILITY_INLINES_HIDDEN ON/],
+      [/--version-script=.*exports\.map/, /-undefined,dynamic_lookup|exports\.darwin\.txt/],
+    ].flat();
+    expect(same.filter((pattern) => !pattern.test(textOf(builder)))).toEqual([]);
+  });
 });
 
 describe('the built addon', () => {

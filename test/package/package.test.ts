@@ -1,4 +1,5 @@
 // package.test.ts: what the tarball holds, and that every entry point works from it: required, imported by name, type-checked.
+import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { compileUser, install, root, runProgram, type Installed } from './installed';
@@ -42,15 +43,27 @@ describe('the tarball', () => {
     expect(installed.files).toEqual(expect.arrayContaining(['LICENSE', 'README.md', 'CHANGELOG.md', 'package.json']));
   });
 
-  it('holds built modules with their declarations and prose, and nothing else', () => {
-    const expected = /^(?:dist\/(?:lib|recipes)\/.*\.(?:js|d\.ts)|docs\/[^/]+\.md|[^/]+\.md|LICENSE|package\.json)$/;
-    expect(installed.files.filter((file) => !expected.test(file))).toEqual([]);
+  it('holds built modules with their declarations, prose, binaries and what compiles one, and nothing else', () => {
+    const expected = [
+      /^dist\/(?:lib|recipes)\/.*\.(?:js|d\.ts)$/,
+      /^(?:(?:(?:docs|prebuilds)\/)?[^/]+\.md|LICENSE|package\.json)$/,
+      /^prebuilds\/[a-z]+-[a-z0-9]+\/tofu-ampe\.[a-z0-9.]*node$/,
+      /^(?:bin\/tofu-ampe\.cjs|binding\.gyp|native\/[a-z_./]+\.(?:cc|h|gypi|map|txt)|scripts\/(?:install|node-gyp|build-identity)\.cjs)$/,
+    ];
+    expect(installed.files.filter((file) => !expected.some((pattern) => pattern.test(file)))).toEqual([]);
   });
 
-  it('needs one other package at run time, which finds the addon', () => {
+  it('holds every native source, byte for byte, so that its hash is the same', () => {
+    const program = `console.log(require('./node_modules/tofu-ampe/scripts/build-identity.cjs').sourcesHash());`;
+    const script = path.join(root, 'scripts', 'build-identity.cjs');
+    const here = execFileSync(process.execPath, [script, 'hash'], { encoding: 'utf8' });
+    expect(runProgram(installed, 'hash.cjs', program)).toBe(here);
+  });
+
+  it('needs three other packages at run time: one that finds the addon, two that it is compiled with', () => {
     const manifest = JSON.parse(fs.readFileSync(path.join(root, 'package.json'), 'utf8'));
-    expect(Object.keys(manifest.dependencies)).toEqual(['node-gyp-build']);
-    const modules = installed.files.filter((file) => file.endsWith('.js'));
+    expect(Object.keys(manifest.dependencies)).toEqual(['node-addon-api', 'node-api-headers', 'node-gyp-build']);
+    const modules = installed.files.filter((file) => file.startsWith('dist/') && file.endsWith('.js'));
     const foreign = modules.flatMap((file) => {
       const text = fs.readFileSync(path.join(installed.folder, 'node_modules', 'tofu-ampe', file), 'utf8');
       const names = [...text.matchAll(/\brequire\("([^"./][^"]*)"\)/g)].map((match) => match[1]);
@@ -58,13 +71,7 @@ describe('the tarball', () => {
         .filter((name) => !name.startsWith('node:') && !entryPoints.includes(name))
         .map((name) => `${file}: ${name}`);
     });
-    expect(foreign).toEqual(['dist/lib/native-engine/binding.js: node-gyp-build']);
-  });
-
-  it('compiles nothing when it is installed', () => {
-    const { gypfile, scripts } = JSON.parse(fs.readFileSync(path.join(root, 'package.json'), 'utf8'));
-    expect(gypfile).toBe(false);
-    expect(Object.keys(scripts)).not.toEqual(expect.arrayContaining([expect.stringMatching(/^(?:pre|post)?install$/)]));
+    expect(foreign).toEqual(['dist/lib/native-engine/load.js: node-gyp-build']);
   });
 });
 
@@ -75,13 +82,12 @@ describe('an engine of the tarball', () => {
     `console.log(JSON.stringify([reactor.backend, reactor.backendReason]));`,
     `reactor.destroy();`,
   ].join('\n');
-  const chosen = (env: Record<string, string>): unknown =>
-    JSON.parse(runProgram(installed, 'engine.cjs', program, { TOFU_AMPE_BACKEND: '', TOFU_AMPE_PREBUILD: '', ...env }));
 
-  it('is the fallback where no addon is, and says where it looked', () => {
-    const [backend, reason] = chosen({}) as string[];
+  it('is the fallback where no addon is, and says where it looked and who says more', () => {
+    const environment = { TOFU_AMPE_BACKEND: '', TOFU_AMPE_PREBUILD: '' };
+    const [backend, reason] = JSON.parse(runProgram(installed, 'engine.cjs', program, environment));
     expect(backend).toBe('fallback');
-    expect(reason).toMatch(/^no native engine for \S+ was found in .*tofu-ampe$/);
+    expect(reason).toMatch(/^no native engine for \S+ was found in .*tofu-ampe \(npx tofu-ampe doctor says more\)$/);
   });
 });
 

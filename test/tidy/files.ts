@@ -13,8 +13,10 @@ for (const line of fs.readFileSync(path.join(root, '.gitignore'), 'utf8').split(
   else if (name !== '' && !name.startsWith('#')) anywhere.add(name);
 }
 
-function isIgnored(relative: string, name: string): boolean {
+/** A pattern that ends with an asterisk and a slash means folders, as for git. */
+function isIgnored(relative: string, name: string, isFolder: boolean): boolean {
   if (anywhere.has(name) || fromRoot.has(relative)) return true;
+  if (isFolder && fromRoot.has(`${path.posix.dirname(relative)}/*`)) return true;
   return [...anywhere].some((pattern) => pattern.startsWith('*') && name.endsWith(pattern.slice(1)));
 }
 
@@ -23,7 +25,7 @@ export function filesBelow(folder: string): string[] {
   const found: string[] = [];
   for (const entry of fs.readdirSync(path.join(root, folder), { withFileTypes: true })) {
     const relative = folder === '' ? entry.name : `${folder}/${entry.name}`;
-    if (isIgnored(relative, entry.name)) continue;
+    if (isIgnored(relative, entry.name, entry.isDirectory())) continue;
     if (entry.isDirectory()) found.push(...filesBelow(relative));
     else if (entry.isFile()) found.push(relative);
   }

@@ -58,11 +58,11 @@ const rules: Rule[] = [
       (file === 'lib/fallback-engine/net.ts' ? isBuiltIn(target) : isHarmlessBuiltIn(target)),
   },
   {
-    name: 'lib/native-engine imports itself, the engine interface and the protocol; the addon only in binding.ts',
+    name: 'lib/native-engine imports itself, the engine interface and the protocol; the addon only in load.ts',
     applies: within('lib/native-engine'),
     allows: (target, file) =>
       within('lib/native-engine', 'lib/engine', 'lib/protocol')(target) ||
-      (file === 'lib/native-engine/binding.ts' && loadsTheAddon.includes(target)),
+      (file === 'lib/native-engine/load.ts' && loadsTheAddon.includes(target)),
   },
   {
     name: 'lib/select-engine.ts alone imports the engines',
@@ -77,8 +77,16 @@ const rules: Rule[] = [
     allows: (target) => isPublicFile(target) || within('lib/protocol')(target) || isBuiltIn(target),
   },
   {
+    name: 'lib/doctor.ts looks at what the loader did, and at files; it makes its engine by the public class',
+    applies: (file) => file === 'lib/doctor.ts',
+    allows: (target) =>
+      ['lib/reactor', 'lib/native-engine/load', 'lib/native-engine/build-identity'].includes(target) ||
+      ['node:fs', 'node:path'].includes(target),
+  },
+  {
     name: 'the public classes import each other, the engine interface, the protocol and select-engine',
-    applies: (file) => isPublicFile(file) && file !== 'lib/select-engine.ts' && file !== 'lib/testing.ts',
+    applies: (file) =>
+      isPublicFile(file) && !['lib/select-engine.ts', 'lib/testing.ts', 'lib/doctor.ts'].includes(file),
     allows: (target) =>
       isPublicFile(target) || within('lib/engine', 'lib/protocol')(target) || isHarmlessBuiltIn(target),
   },
@@ -142,7 +150,7 @@ describe('the import rules notice', () => {
     ['lib/native-engine/engine.ts', `import { Message } from '../message';`],
     ['lib/native-engine/engine.ts', `import build from 'node-gyp-build';`],
     ['lib/native-engine/ports.ts', `import fs from 'node:fs';`],
-    ['lib/native-engine/binding.ts', `import net from 'node:net';`],
+    ['lib/native-engine/load.ts', `import net from 'node:net';`],
     ['lib/group-poster.ts', `import { NativeEngine } from './native-engine/engine';`],
     ['lib/message.ts', `import { FallbackEngine } from './fallback-engine/reactor';`],
     ['lib/testing.ts', `import { FallbackEngine } from './fallback-engine/reactor';`],

@@ -1,6 +1,6 @@
 // addon.ts: the built addon as the tests of this folder use it: bare, without the half of the engine in lib/.
 // Knows the binding only. Invariant: a frame made here is whole.
-import { loadBinding } from '../../../lib/native-engine/binding';
+import { loadBinding } from '../../../lib/native-engine/load';
 
 const loaded = loadBinding();
 if ('reason' in loaded) throw new Error(`there is no addon to test: ${loaded.reason}`);
