@@ -71,6 +71,13 @@ function isRunning(pid: number): boolean {
 
 const realNodeGyp = createRequire(__filename).resolve('node-gyp/bin/node-gyp.js');
 
+it('npm runs this script and no other, and no compiler by itself', () => {
+  const { gypfile, scripts } = JSON.parse(fs.readFileSync(place('package.json'), 'utf8'));
+  const hooks = Object.entries(scripts).filter(([name]) => /^(?:pre|post)?(?:install|prepare)$/.test(name));
+  expect(hooks).toEqual([['install', 'node scripts/install.cjs']]);
+  expect(gypfile).toBe(false);
+});
+
 it('a binary that fits is used, and nothing is compiled', () => {
   const file = path.relative(place(), addBinary(place('prebuilds')));
   expect(runScript({ npm_config_node_gyp: '/nowhere' })).toBe(`tofu-ampe: the native engine will be used (${file})\n`);

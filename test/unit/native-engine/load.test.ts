@@ -146,6 +146,17 @@ describe('the addon', () => {
   });
 });
 
+it('an addon that says it is ours and differs is a broken package: that throws, and the fallback engine does not hide it', () => {
+  const tables = '../../../lib/native-engine/tables';
+  jest.isolateModules(() => {
+    jest.doMock(tables, () => ({ differenceOf: () => 'commands.more differs' }));
+    const { load: loadBroken } = require('../../../lib/native-engine/load') as { load: typeof load };
+    const message = `the native engine in ${built} does not belong to this version of tofu-ampe: commands.more differs`;
+    expect(() => loadBroken(built)).toThrow(message);
+  });
+  jest.dontMock(tables);
+});
+
 describe('an addon made from other sources than the package', () => {
   const { build } = (loadBinding('', {}) as { binding: Binding }).binding;
   const other = { version: build.version, sourcesHash: 'f'.repeat(32) };
