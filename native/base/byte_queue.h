@@ -35,7 +35,8 @@ class ByteQueue {
   void consume(size_t size);
 
  private:
-  struct Segment {
+  /** Bytes follow behind it, aligned like it. */
+  struct alignas(8) Segment {
     std::atomic<Segment*> next{nullptr};
     std::atomic<size_t> filled{0};  // published bytes
     size_t capacity = 0;

@@ -27,7 +27,7 @@ struct RunRecord {
 };
 
 /** Many bytes of data frames of one channel, in a block that can be queued as it is. Whoever takes the record owns it. */
-struct BlockRecord {
+struct alignas(8) BlockRecord {
   RecordHeader header;
   Event* block;
 };
@@ -45,5 +45,8 @@ struct UpdateRecord {
   uint32_t length;
   uint8_t* bytes() { return reinterpret_cast<uint8_t*>(this + 1); }
 };
+
+// Also where pointers have 4 bytes: the reader goes from record to record by these sizes, the queue by multiples of 8.
+static_assert(sizeof(BlockRecord) % 8 == 0, "a block record is as long as its room in the queue");
 
 }  // namespace tofu
