@@ -24,8 +24,13 @@ namespace {
 /** Runs a flush may have and still be sent by its own thread: more are bulk, which the engine's thread sends alongside. */
 constexpr size_t kInlineRuns = 16;
 constexpr uint32_t kInlineBytes = 64 * 1024;
-/** How often a thread that needs a channel number lets the engine's thread run first, to take back what it gave. */
-constexpr int kNumberWaits = 20'000;
+/**
+ * How often a thread that needs a channel number lets the engine's thread run first, to take back what it gave: at first by giving way,
+ * which takes microseconds, then by short sleeps, for a machine where others want every core.
+ */
+constexpr int kNumberYields = 1000;
+constexpr int kNumberSleeps = 2000;
+constexpr std::chrono::microseconds kNumberSleep{100};
 
 /** A run of this size is worth memory of its own. */
 constexpr uint32_t kBlockBytes = 2048;
@@ -81,8 +86,10 @@ uint32_t Port::take_number() {
   Shared& shared = engine_.shared();
   uint32_t number = shared.numbers.access()->take();
   if (number != 0 || queue_.all_consumed()) return number;
-  for (int i = 0; i < kNumberWaits && !queue_.all_consumed(); i++) {
-    if (!drive()) std::this_thread::yield();
+  for (int i = 0; i < kNumberYields + kNumberSleeps && !queue_.all_consumed(); i++) {
+    if (drive()) continue;
+    if (i < kNumberYields) std::this_thread::yield();
+    else std::this_thread::sleep_for(kNumberSleep);
   }
   return shared.numbers.access()->take();
 }

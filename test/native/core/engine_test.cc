@@ -881,6 +881,29 @@ TEST_P(DrivingTest, AThreadThatLooksFindsWhatAPeerSends) {
   EXPECT_TRUE(in_time) << "drives " << counters.drives.load() << ", looks " << counters.waits.load() << ", response " << id;
 }
 
+TEST_P(DrivingTest, ANumberThatIsOnItsWayBackIsWaitedForThoughTheEngineIsHeldUp) {
+  EngineOptions few = options();
+  few.max_channels = 1;
+  App app(few);
+  uint32_t group = app.open_group();
+  ChannelId first = app.listen(group, address());
+  app.post(first, OpCode::bye_signal, 1);
+  ASSERT_TRUE(app.wait_last(first));
+  Driver& driver = app.engine().shared().driver;
+  std::atomic<bool> held{false};
+  // As on a machine where others have every core: it runs again after as long as some of them may take.
+  std::thread other([&] {
+    while (!driver.try_begin()) std::this_thread::yield();
+    held = true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    driver.end(false);
+  });
+  while (!held) std::this_thread::yield();
+  app.forget(first);
+  EXPECT_NE(app.open(group, true).number, 0u);
+  other.join();
+}
+
 TEST_P(DrivingTest, TheNetworkGoesOnWhenItsDriverDoesSomethingElse) {
   App idle(patient(options()));
   Pair pair(&idle, address());
