@@ -85,12 +85,13 @@ uint32_t Port::open_group() {
 uint32_t Port::take_number() {
   Shared& shared = engine_.shared();
   uint32_t number = shared.numbers.access()->take();
-  if (number != 0 || queue_.all_consumed()) return number;
+  if (number != 0) return number;
   for (int i = 0; i < kNumberYields + kNumberSleeps && !queue_.all_consumed(); i++) {
     if (drive()) continue;
     if (i < kNumberYields) std::this_thread::yield();
     else std::this_thread::sleep_for(kNumberSleep);
   }
+  // Also if all was consumed at the first look: it may have come back since the number was not there.
   return shared.numbers.access()->take();
 }
 
