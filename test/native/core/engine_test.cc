@@ -358,6 +358,28 @@ TEST_P(EngineTest, ReturnsPostsBetweenTheEndAndItsAcknowledgement) {
   EXPECT_TRUE(app.wait_balanced());
 }
 
+TEST_P(EngineTest, ANumberComesBackAtAnyMomentOfBeingLookedFor) {
+  constexpr int kRounds = 10000;
+  constexpr int kLongestDelayNs = 20'000;
+  EngineOptions few = options();
+  few.max_channels = 1;
+  App app(few);
+  uint32_t group = app.open_group();
+  std::string place = address();
+  for (int i = 0; i < kRounds; i++) {
+    ChannelId id = app.listen(group, place);
+    ASSERT_NE(id.number, 0u) << "in round " << i;
+    app.view(id).hold_ack = true;
+    app.post(id, OpCode::bye_signal, 1);
+    ASSERT_TRUE(app.wait_for("the end", [&] { return app.view(id).ended; }));
+    app.acknowledge_end(id);
+    ASSERT_TRUE(app.wait_last(id));
+    app.forget(id);
+    auto until = test::SteadyClock::now() + std::chrono::nanoseconds(i * 97 % kLongestDelayNs);
+    while (test::SteadyClock::now() < until);
+  }
+}
+
 TEST_P(EngineTest, AcknowledgesTwiceAndForgetsTwiceWithoutHarm) {
   App app(options());
   Pair pair(&app, address());
@@ -887,7 +909,10 @@ TEST_P(DrivingTest, ANumberThatIsOnItsWayBackIsWaitedForThoughTheEngineIsHeldUp)
   App app(few);
   uint32_t group = app.open_group();
   ChannelId first = app.listen(group, address());
+  app.view(first).hold_ack = true;
   app.post(first, OpCode::bye_signal, 1);
+  ASSERT_TRUE(app.wait_for("the end", [&] { return app.view(first).ended; }));
+  app.acknowledge_end(first);
   ASSERT_TRUE(app.wait_last(first));
   Driver& driver = app.engine().shared().driver;
   std::atomic<bool> held{false};
