@@ -98,7 +98,7 @@ function elfVersions(bytes, section, names) {
 const machMachines = { 0x01000007: 'x64', 0x0100000c: 'arm64' };
 const COMMAND = {
   symbols: 0x2,
-  library: 0xc,
+  loadDylib: 0xc,
   signature: 0x1d,
   dyldInfo: 0x22,
   minimumMacos: 0x24,
@@ -128,7 +128,7 @@ function readMachO(bytes) {
     if (command === COMMAND.symbols) result.imported = machImports(bytes, at);
     else if (command === COMMAND.dyldInfo) result.exported.push(...machExports(bytes, bytes.readUInt32LE(at + 40)));
     else if (command === COMMAND.exportsTrie) result.exported.push(...machExports(bytes, bytes.readUInt32LE(at + 8)));
-    else if (command === COMMAND.library) result.libraries.push(textAt(bytes, at + bytes.readUInt32LE(at + 8)));
+    else if (command === COMMAND.loadDylib) result.libraries.push(textAt(bytes, at + bytes.readUInt32LE(at + 8)));
     else if (command === COMMAND.signature) result.isSigned = bytes.readUInt32LE(at + 12) > 0;
     else if (command === COMMAND.buildVersion) result.minimumSystem = machVersion(bytes.readUInt32LE(at + 12));
     else if (command === COMMAND.minimumMacos) result.minimumSystem = machVersion(bytes.readUInt32LE(at + 8));

@@ -105,3 +105,20 @@ export function compileUser(
   if (ended.status === 0) return '';
   return ended.stdout + ended.stderr || `tsc ended with ${ended.status ?? ended.signal}`;
 }
+
+/** Variables of the one who runs the tests must not choose an engine. */
+export const unset = { TOFU_AMPE_BACKEND: '', TOFU_AMPE_PREBUILD: '' };
+
+/** Which engine a program without options gets there, and the reason it is given. */
+export function engineIn(
+  installed: Installed,
+  environment: Record<string, string> = {},
+): [backend: string, reason: string] {
+  const program = [
+    `const { Reactor } = require('tofu-ampe');`,
+    `const reactor = Reactor.create();`,
+    `console.log(JSON.stringify([reactor.backend, reactor.backendReason]));`,
+    `reactor.destroy();`,
+  ].join('\n');
+  return JSON.parse(runProgram(installed, 'engine.cjs', program, { ...unset, ...environment }));
+}

@@ -6,7 +6,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { build } from 'esbuild';
 import webpack from 'webpack';
-import { addBinary, install, type Installed } from './installed';
+import { addBinary, install, unset, type Installed } from './installed';
 
 let installed: Installed;
 let alone: string;
@@ -74,7 +74,7 @@ const bundlers: Record<string, () => Promise<string>> = {
 /** Runs it with nothing on standard error; which engine it got, and why. */
 function run(command: string, args: string[], environment: Record<string, string> = {}): [string, string] {
   const { NODE_OPTIONS: _none, ...inherited } = process.env;
-  const env = { ...inherited, TOFU_AMPE_BACKEND: '', TOFU_AMPE_PREBUILD: '', ...environment };
+  const env = { ...inherited, ...unset, ...environment };
   const { status, stdout, stderr } = spawnSync(command, args, { cwd: alone, env, encoding: 'utf8', timeout: 30_000 });
   expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
   return JSON.parse(stdout);

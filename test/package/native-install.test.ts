@@ -5,7 +5,7 @@ import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
-import { addBinary, install, root, runProgram, type Installed } from './installed';
+import { addBinary, engineIn, install, root, type Installed } from './installed';
 
 const COMPILE_MS = 300_000;
 
@@ -41,10 +41,7 @@ function runScript(environment: Record<string, string | undefined>): string {
 }
 
 /** The engine a program gets afterwards. */
-function engine(): string {
-  const program = `const r = require('tofu-ampe').Reactor.create(); process.stdout.write(r.backend); r.destroy();`;
-  return runProgram(installed, 'engine.cjs', program, { TOFU_AMPE_BACKEND: '', TOFU_AMPE_PREBUILD: '' });
-}
+const engine = (): string => engineIn(installed)[0];
 
 /** A stand-in for node-gyp. */
 function standIn(name: string, text: string): string {

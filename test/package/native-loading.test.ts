@@ -3,7 +3,7 @@
 import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
-import { addBinary, install, runProgram, type Installed } from './installed';
+import { addBinary, engineIn, install, unset, type Installed } from './installed';
 
 let installed: Installed;
 beforeAll(() => {
@@ -14,9 +14,6 @@ afterAll(() => installed?.remove());
 const place = (...names: string[]): string => path.join(installed.folder, 'node_modules', 'tofu-ampe', ...names);
 afterEach(() => fs.rmSync(place('prebuilds'), { recursive: true, force: true }));
 
-/** Environments of the one who runs the tests must not choose. */
-const unset = { TOFU_AMPE_BACKEND: '', TOFU_AMPE_PREBUILD: '' };
-
 /** Makes the file one of other sources. */
 function alter(file: string): void {
   const text = fs.readFileSync(file, 'latin1');
@@ -24,14 +21,8 @@ function alter(file: string): void {
 }
 
 describe('the engine of the package', () => {
-  const program = [
-    `const { Reactor } = require('tofu-ampe');`,
-    `const reactor = Reactor.create();`,
-    `console.log(JSON.stringify([reactor.backend, reactor.backendReason]));`,
-    `reactor.destroy();`,
-  ].join('\n');
-  const chosen = (env: Record<string, string> = {}): [backend: string, reason: string] =>
-    JSON.parse(runProgram(installed, 'engine.cjs', program, { ...unset, ...env }));
+  const chosen = (environment?: Record<string, string>): [backend: string, reason: string] =>
+    engineIn(installed, environment);
 
   it('is the native one where its binary is, unless the other is asked for', () => {
     const file = addBinary(place('prebuilds'));

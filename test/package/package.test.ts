@@ -2,7 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
-import { compileUser, install, root, runProgram, type Installed } from './installed';
+import { compileUser, engineIn, install, root, runProgram, type Installed } from './installed';
 
 const BUILD_AND_PACK_MS = 120_000;
 const entryPoints = ['tofu-ampe', 'tofu-ampe/testing', 'tofu-ampe/recipes'];
@@ -76,16 +76,8 @@ describe('the tarball', () => {
 });
 
 describe('an engine of the tarball', () => {
-  const program = [
-    `const { Reactor } = require('tofu-ampe');`,
-    `const reactor = Reactor.create();`,
-    `console.log(JSON.stringify([reactor.backend, reactor.backendReason]));`,
-    `reactor.destroy();`,
-  ].join('\n');
-
   it('is the fallback where no addon is, and says where it looked and who says more', () => {
-    const environment = { TOFU_AMPE_BACKEND: '', TOFU_AMPE_PREBUILD: '' };
-    const [backend, reason] = JSON.parse(runProgram(installed, 'engine.cjs', program, environment));
+    const [backend, reason] = engineIn(installed);
     expect(backend).toBe('fallback');
     expect(reason).toMatch(/^no native engine for \S+ was found in .*tofu-ampe \(npx tofu-ampe doctor says more\)$/);
   });
