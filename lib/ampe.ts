@@ -161,12 +161,13 @@ export class AmpeOfEngine implements Ampe {
     }
     if (this.#engine.closed) throw shutdownStarted();
     const { pool } = this.#engine;
-    let frame = pool.take();
-    if (frame === null) {
-      this.#engine.reclaim(strategy === 'poolOnly'); // what leaves now need not be waited for
-      frame = pool.take() ?? (strategy === 'always' ? pool.takeAlways() : null);
-    }
+    const frame = pool.take() ?? this.#takeScarce(strategy === 'always');
     return frame === null ? null : Message._of(pool, frame);
+  }
+  #takeScarce(always: boolean): Frame | null {
+    const { pool } = this.#engine;
+    this.#engine.reclaim(!always); // what leaves now need not be waited for
+    return pool.take() ?? (always ? pool.takeAlways() : null);
   }
 
   acquire(options: WaitOptions & { timeoutMs?: number | undefined } = {}): Promise<Message> {

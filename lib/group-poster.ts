@@ -1,11 +1,11 @@
 // group-poster.ts: the posting side of a group: the checks, the moving of the message, the snapshot.
 // The owner of a group has it as part of its ChannelGroup; other threads have nothing else.
 // Invariant: a message is the caller's, unchanged, until post() or updateReceiver() has succeeded.
-import { ORIGIN_BIT, WIRE_MASK } from './protocol/constants';
+import { OP_CODE_MASK, ORIGIN_BIT, WIRE_MASK } from './protocol/constants';
 import { AmpeError, invalidArgument } from './protocol/ampe-error';
-import { snapshotOf, type BinaryHeader } from './protocol/header';
+import { messageIdOf, postedHeader, type BinaryHeader } from './protocol/header';
 import { OpCode } from './protocol/op-code';
-import { refuseMessage } from './protocol/post-check';
+import { isSound, refuseMessage } from './protocol/post-check';
 import { AmpeStatus, statusName } from './protocol/status';
 import type { Engine, PostingGroup } from './engine/engine';
 import type { Frame } from './engine/frame';
@@ -26,26 +26,18 @@ export class GroupPoster {
   post(message: Message): BinaryHeader {
     const group = this.#group;
     const frame = this.#own(message);
-    const { flags, opCode } = frame;
-    const idIsZero = (frame.idHigh | frame.idLow) === 0;
+    const { idHigh, idLow, flags } = frame;
+    const idIsZero = (idHigh | idLow) === 0;
     let { channel } = frame;
-    let refused = refuseMessage(flags, idIsZero, channel, frame.headersLength, frame.bodyLength);
-    if (refused === AmpeStatus.Success) {
-      if (channel !== 0) refused = group.refuse(channel, frame.generation, opCode);
-      else if ((channel = group.openChannel(opCode === OpCode.WelcomeRequest)) === 0) {
-        refused = group.closed ? AmpeStatus.ShutdownStarted : AmpeStatus.AllocationFailed;
-      }
-    }
-    if (refused !== AmpeStatus.Success) throw this.#refusal(refused, message);
+    if (!isSound(flags, idIsZero) || !group.isOpen(channel, frame.generation)) channel = this.#check(frame, message);
     message._take();
     frame.flags = flags & WIRE_MASK;
     frame.status = 0;
     frame.channel = channel;
-    if (idIsZero) this.#engine.ids.assign(frame);
-    const header = snapshotOf(frame);
+    const id = idIsZero ? this.#engine.ids.assign(frame) : messageIdOf(idHigh, idLow);
     if (!frame.counted) this.#engine.pool.count(frame);
-    group.post(frame, channel, opCode);
-    return header;
+    group.post(frame, channel, flags & OP_CODE_MASK);
+    return postedHeader(channel, flags, id);
   }
 
   updateReceiver(message?: Message | null): void {
@@ -68,6 +60,25 @@ export class GroupPoster {
       if (frame !== null && !this.#group.closed) return frame;
     }
     throw this.#notOwned(message);
+  }
+  /**
+   * All the other rows.
+   * @returns the channel it is for, which is a new one for a Hello or Welcome
+   */
+  #check(frame: Frame, message: Message): number {
+    const group = this.#group;
+    const { flags, opCode } = frame;
+    const idIsZero = (frame.idHigh | frame.idLow) === 0;
+    let { channel } = frame;
+    let refused = refuseMessage(flags, idIsZero, channel, frame.headersLength, frame.bodyLength);
+    if (refused === AmpeStatus.Success) {
+      if (channel !== 0) refused = group.refuse(channel, frame.generation, opCode);
+      else if ((channel = group.openChannel(opCode === OpCode.WelcomeRequest)) === 0) {
+        refused = group.closed ? AmpeStatus.ShutdownStarted : AmpeStatus.AllocationFailed;
+      }
+    }
+    if (refused !== AmpeStatus.Success) throw this.#refusal(refused, message);
+    return channel;
   }
   #notOwned(message: Message | null | undefined): Error {
     if (message === null || message === undefined) {

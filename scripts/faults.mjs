@@ -186,6 +186,14 @@ export const FAULTS = [
     'if (state === PostChannelState.byePosted) return AmpeStatus.ChannelClosed;',
     '',
   ]),
+  fault('quick-look-without-the-id', postCheck, 'post', 'post-3-message-id', [
+    'return traits === 0 || (traits === NEEDS_ID && !idIsZero);',
+    'return traits === 0 || traits === NEEDS_ID;',
+  ]),
+  fault('quick-look-at-the-wrong-group', 'engine/channel-table.ts', 'post', 'post-7-other-group', [
+    'this.group[channel] === group &&',
+    '',
+  ]),
   fault('crossed-byes-hang', states, 'close', 'crossed-byes', [
     "data: ['byeSent', 'deliver'],\n    byeRequest: ['finishing', 'deliverFinish'],",
     "data: ['byeSent', 'deliver'],\n    byeRequest: ['answerSentHeard', 'deliver'],",
@@ -237,8 +245,8 @@ export const FAULTS = [
     'if (!reader.reserveLent) return false;',
   ]),
   fault('bound-forgotten', pool, 'pool', 'pool-get-pool-only', [
-    'if (this.#calm ? this.#out >= this.max : this.#general() >= this.max || this.#waiters.length > 0) return null;',
-    'if (this.#general() > this.max) return null;',
+    'return this.#calm ? this.#out < this.max : this.#general() < this.max && this.#waiters.length === 0;',
+    'return this.#general() <= this.max;',
   ]),
   fault('waiters-last-in-first-out', pool, 'pool', 'acquire-fifo', [
     'this.#waiters.push(waiter);',

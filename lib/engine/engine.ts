@@ -68,6 +68,11 @@ export interface PostingGroup {
   /** A number for a Hello (false) or Welcome (true) that is about to be posted; 0: none left. */
   openChannel(listener: boolean): number;
   /**
+   * Whether nothing is to be refused to that channel, by a quick look; where it says no, refuse() knows.
+   * @param generation as of refuse()
+   */
+  isOpen(channel: number, generation: number): boolean;
+  /**
    * Whether a post to that channel is to be refused, and why.
    * @param generation which life of the number the message was received in; 0: none
    */

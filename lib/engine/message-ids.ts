@@ -1,6 +1,8 @@
 // message-ids.ts: the counters behind message_id 0. Each starts at 1 and wraps past 0.
 // An engine of one thread counts in this thread; one that other threads use as well takes blocks from a common counter.
-// Kept as two halves: a BigInt per message would cost more than the rest of post().
+// A number is two halves for the frame and a BigInt for the header that post() returns. Both come from the same memory, which has had it
+// since the number before was given: to read as one what was written as two halves just now makes the processor wait.
+import { HIGH_HALF, LOW_HALF } from '../protocol/header';
 
 /** What a number is given to. The halves are signed. */
 export interface Numbered {
@@ -10,30 +12,39 @@ export interface Numbered {
 
 /** Where post() gets the next number. */
 export interface MessageIds {
-  assign(to: Numbered): void;
+  /** Gives `to` the next number, and returns it. */
+  assign(to: Numbered): bigint;
 }
 
-let high = 0;
-let low = 0;
+/** Counts from 1 on. */
+export class IdCounter implements MessageIds {
+  readonly #halves = new Int32Array(2);
+  readonly #whole = new BigUint64Array(this.#halves.buffer);
 
-/** Gives the next number. */
-export function assignMessageId(to: Numbered): void {
-  low = (low + 1) | 0;
-  if (low === 0) {
-    high = (high + 1) | 0;
-    if (high === 0) low = 1;
+  constructor() {
+    this.setNext(0, 1);
   }
-  to.idHigh = high;
-  to.idLow = low;
+
+  setNext(high: number, low: number): void {
+    this.#halves[HIGH_HALF] = high;
+    this.#halves[LOW_HALF] = low;
+  }
+  assign(to: Numbered): bigint {
+    const halves = this.#halves;
+    const id = this.#whole[0];
+    to.idHigh = halves[HIGH_HALF];
+    to.idLow = halves[LOW_HALF];
+    if (++halves[LOW_HALF] === 0 && ++halves[HIGH_HALF] === 0) halves[LOW_HALF] = 1;
+    return id;
+  }
 }
 
 /** The counter of this thread, shared by its engines. */
-export const threadIds: MessageIds = { assign: assignMessageId };
+export const threadIds = new IdCounter();
 
 /** Numbers out of blocks that nobody else has. */
 export class BlockIds implements MessageIds {
-  #high = 0;
-  #low = 0;
+  readonly #counter = new IdCounter();
   #left = 0;
   readonly #block = new Uint32Array(3);
   readonly #take: (block: Uint32Array) => void;
@@ -43,23 +54,14 @@ export class BlockIds implements MessageIds {
     this.#take = take;
   }
 
-  assign(to: Numbered): void {
-    if (this.#left === 0) {
-      this.#take(this.#block);
-      this.#high = this.#block[0] | 0;
-      this.#low = this.#block[1] | 0;
-      this.#left = this.#block[2];
-    }
-    to.idHigh = this.#high;
-    to.idLow = this.#low;
+  assign(to: Numbered): bigint {
+    if (this.#left === 0) this.#refill();
     this.#left--;
-    this.#low = (this.#low + 1) | 0;
-    if (this.#low === 0) this.#high = (this.#high + 1) | 0;
+    return this.#counter.assign(to);
   }
-}
-
-/** For tests of the wrap: the next number is the one behind this. @internal */
-export function setLastMessageId(lastHigh: number, lastLow: number): void {
-  high = lastHigh | 0;
-  low = lastLow | 0;
+  #refill(): void {
+    this.#take(this.#block);
+    this.#counter.setNext(this.#block[0], this.#block[1]);
+    this.#left = this.#block[2];
+  }
 }

@@ -56,12 +56,11 @@ export class Pool {
 
   /** A message for the application, or null when none is free or somebody waits for one. */
   take(): Frame | null {
-    if (this.#calm ? this.#out >= this.max : this.#general() >= this.max || this.#waiters.length > 0) return null;
-    return this.#out_(this.#storage());
+    return this.#hasRoom() ? this.#handOut(this.#storage()) : null;
   }
   /** A message for the application, past the bound when need be. */
   takeAlways(): Frame {
-    return this.#out_(this.#storage());
+    return this.#handOut(this.#storage());
   }
   wait(waiter: PoolWaiter): void {
     this.#waiters.push(waiter);
@@ -75,9 +74,8 @@ export class Pool {
 
   /** May `reader` be handed one more received message? Takes the credit; false: it is told by onCredit() later. */
   takeForReading(reader: Reader): boolean {
-    if (this.#calm ? this.#out < this.max : this.#general() < this.max && this.#waiters.length === 0) {
-      this.#out++;
-      this.#grow();
+    if (this.#hasRoom()) {
+      this.#countOut();
       return true;
     }
     if (reader.reserveLent) return false;
@@ -148,8 +146,7 @@ export class Pool {
   count(frame: Frame): void {
     if (frame.counted) return;
     frame.counted = true;
-    this.#out++;
-    this.#grow();
+    this.#countOut();
   }
 
   /** Debug mode: remembers where the application got the message. */
@@ -169,17 +166,25 @@ export class Pool {
     return [...sites].map(([where, count]) => ({ where, count })).sort((a, b) => b.count - a.count);
   }
 
+  /** Whether one more may go out, and nobody has waited for it longer. */
+  #hasRoom(): boolean {
+    return this.#calm ? this.#out < this.max : this.#general() < this.max && this.#waiters.length === 0;
+  }
   #general(): number {
     return this.#out - this.#lent.length;
   }
   #grow(): void {
-    const general = this.#calm ? this.#out : this.#general();
+    const general = this.#general();
     if (general > this.#total) this.#total = general;
   }
-  #out_(frame: Frame): Frame {
-    frame.counted = true;
+  #countOut(): void {
     this.#out++;
-    this.#grow();
+    if (!this.#calm) this.#grow();
+    else if (this.#out > this.#total) this.#total = this.#out;
+  }
+  #handOut(frame: Frame): Frame {
+    frame.counted = true;
+    this.#countOut();
     return frame;
   }
   /**
@@ -202,7 +207,7 @@ export class Pool {
       reader.onCredit();
     } else if (this.#total > this.max) this.#total--;
     while (this.#waiters.length > 0 && this.#general() < this.max) {
-      this.#waiters.shift()!.grant(this.#out_(this.#storage()));
+      this.#waiters.shift()!.grant(this.#handOut(this.#storage()));
     }
     for (let n = this.#starved.length; n > 0 && this.#general() < this.max; n--) this.#starved.shift()!.onCredit();
     this.#noteCalm();

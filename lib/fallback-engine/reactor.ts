@@ -329,6 +329,9 @@ class FallbackGroup implements EngineGroup, GroupOfConnection {
   openChannel(listener: boolean): number {
     return this.#engine.openChannel(this.id, listener);
   }
+  isOpen(channel: number, generation: number): boolean {
+    return this.#engine.channels.isOpen(channel, generation, this.id);
+  }
   refuse(channel: number, generation: number, opCode: number): AmpeStatus {
     return this.#engine.channels.refuse(channel, generation, this.id, opCode);
   }

@@ -164,8 +164,9 @@ export class NativeEngine implements Engine, EngineThreads, EngineOfChannel, Inb
     const generation = shared ? this.#life : this.channels.generation[channel];
     if (opCode <= LAST_REGULAR && this.#acknowledged === 0) {
       this.#staging.post(frame, channel, generation, group.id);
-      return;
-    }
+    } else this.#postRarely(group, frame, channel, opCode, generation);
+  }
+  #postRarely(group: NativeGroup, frame: Frame, channel: number, opCode: number, generation: number): void {
     this.#noteControl(group, frame, channel, opCode, generation);
     if (this.#acknowledged > 0) {
       const ended = this.#byNumber[channel];

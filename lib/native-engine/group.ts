@@ -48,9 +48,12 @@ export class NativeGroup extends ListNode implements EngineGroup {
   openChannel(listener: boolean): number {
     return this.#engine.openChannel(this.id, listener, true);
   }
+  isOpen(channel: number, generation: number): boolean {
+    // Other threads may have posted a Bye, which this thread's table does not know.
+    return !this.#shared && this.#engine.channels.isOpen(channel, generation, this.id);
+  }
   refuse(channel: number, generation: number, opCode: number): AmpeStatus {
     const { channels } = this.#engine;
-    if (!this.#shared && channels.isOpen(channel, generation, this.id)) return AmpeStatus.Success;
     const state = channels.state[channel] ?? PostChannelState.unknown;
     const known = state !== PostChannelState.unknown && state !== PostChannelState.closed;
     // Other threads have numbers of their own, and may have posted a Bye to ours.

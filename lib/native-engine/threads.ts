@@ -59,6 +59,10 @@ class ForeignGroup implements PostingGroup {
   openChannel(listener: boolean): number {
     return this.#engine.openChannel(this.id, listener, false);
   }
+  /** The owner's table is in another thread. */
+  isOpen(): boolean {
+    return false;
+  }
   refuse(channel: number, generation: number, opCode: number): AmpeStatus {
     return this.#engine.refuseShared(channel, generation, this.id, opCode);
   }

@@ -68,7 +68,8 @@ export function writeU32(memory: Uint8Array, at: number, value: number): void {
 // Two halves become a BigInt in shared memory: an element load is compiled code, BigInt() is a call and costs twice as much.
 const idHalves = new Uint32Array(2);
 const idWhole = new BigUint64Array(idHalves.buffer);
-const [HIGH_HALF, LOW_HALF] = new Uint8Array(Uint32Array.of(1).buffer)[0] === 1 ? [1, 0] : [0, 1];
+/** Where the halves of a 64 bit integer stand, in words of it. */
+export const [HIGH_HALF, LOW_HALF] = new Uint8Array(Uint32Array.of(1).buffer)[0] === 1 ? [1, 0] : [0, 1];
 
 /** A message id from its halves, signed or not. */
 export function messageIdOf(high: number, low: number): bigint {
@@ -106,6 +107,18 @@ export function snapshotOf({ channel, flags, status, idHigh, idLow }: HeaderFiel
     more: (flags & MORE_BIT) !== 0,
     status: rawToStatus(status),
     messageId: messageIdOf(idHigh, idLow),
+  };
+}
+
+/** The same of a message that the application posts. */
+export function postedHeader(channel: number, flags: number, messageId: bigint): BinaryHeader {
+  return {
+    channelNumber: channel,
+    opCode: (flags & OP_CODE_MASK) as OpCode,
+    origin: Origin.application,
+    more: (flags & MORE_BIT) !== 0,
+    status: AmpeStatus.Success,
+    messageId,
   };
 }
 

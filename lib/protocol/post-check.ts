@@ -40,6 +40,15 @@ const TRAITS = Uint8Array.from({ length: WIRE_MASK + 1 }, (_, flags) => {
 });
 
 /**
+ * Whether rows 2 to 6 have nothing against a message to an existing channel, by a look that is enough for nearly all of them. Its lengths
+ * are in range, as those of every frame in memory are.
+ */
+export function isSound(flags: number, idIsZero: boolean): boolean {
+  const traits = TRAITS[flags & WIRE_MASK];
+  return traits === 0 || (traits === NEEDS_ID && !idIsZero);
+}
+
+/**
  * Rows 2 to 6: what the message alone tells.
  * @param flags the raw flags byte
  * @param idIsZero whether the message id is 0

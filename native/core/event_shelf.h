@@ -17,7 +17,7 @@ class EventShelf {
   static constexpr size_t kSizes = 3;
   /** What a message or two takes, what a good batch of them takes, and a whole read. */
   static constexpr uint32_t kBytes[kSizes] = {1024, 16 * 1024, kChunkBytes};
-  static constexpr uint32_t kMost[kSizes] = {16, 4, 4};
+  static constexpr uint32_t kMost[kSizes] = {128, 4, 4};
 
   EventShelf() = default;
   ~EventShelf() {

@@ -34,8 +34,8 @@ constexpr std::chrono::microseconds kNumberSleep{100};
 
 /** A run of this size is worth memory of its own. */
 constexpr uint32_t kBlockBytes = 2048;
-/** What one drain copies, about: what is copied is read soon, and should be in the cache then. */
-constexpr size_t kDrainBytes = 64 * 1024;
+/** What one drain copies, about: what is copied is read soon, and should be in the cache then, with the objects that stand for it. */
+constexpr size_t kDrainBytes = 16 * 1024;
 
 size_t aligned(size_t size) { return (size + 7) & ~size_t{7}; }
 size_t record_size(uint32_t bytes) { return aligned(sizeof(RunRecord) + bytes); }
