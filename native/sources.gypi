@@ -13,6 +13,7 @@
       "native/os/errno_map.cc",
       "native/os/poll_poller.cc",
       "native/os/poller.cc",
+      "native/os/processors.cc",
       "native/os/resolver.cc",
       "native/os/sockets.cc",
       "native/os/uds_listen.cc",

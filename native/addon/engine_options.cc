@@ -5,6 +5,7 @@
 #include <cstring>
 #include <string>
 
+#include "os/processors.h"
 #include "protocol/constants.h"
 
 namespace tofu {
@@ -62,13 +63,17 @@ bool read_options(Napi::Value value, EngineOptions* options) {
     return false;
   }
   const Napi::Object object = value.As<Napi::Object>();
-  return read_number(object, "connectTimeoutMs", 1, kMostTimeoutMs, &options->connect_timeout_ms) &&
-         read_number(object, "handshakeTimeoutMs", 1, kMostTimeoutMs, &options->handshake_timeout_ms) &&
-         read_number(object, "closeTimeoutMs", 1, kMostTimeoutMs, &options->close_timeout_ms) &&
-         read_number(object, "keepAliveMs", 1, kMostTimeoutMs, &options->keep_alive_ms) &&
-         read_number(object, "udsMode", 0, 0777, &options->uds_mode) &&
-         read_number(object, "maxChannels", 1, kLastChannel, &options->max_channels) &&
-         read_poller(object, &options->poller) && read_number(object, "spinUs", -1, kMostSpinUs, &options->spin_us);
+  const bool sound =
+      read_number(object, "connectTimeoutMs", 1, kMostTimeoutMs, &options->connect_timeout_ms) &&
+      read_number(object, "handshakeTimeoutMs", 1, kMostTimeoutMs, &options->handshake_timeout_ms) &&
+      read_number(object, "closeTimeoutMs", 1, kMostTimeoutMs, &options->close_timeout_ms) &&
+      read_number(object, "keepAliveMs", 1, kMostTimeoutMs, &options->keep_alive_ms) &&
+      read_number(object, "udsMode", 0, 0777, &options->uds_mode) &&
+      read_number(object, "maxChannels", 1, kLastChannel, &options->max_channels) &&
+      read_poller(object, &options->poller) && read_number(object, "spinUs", -1, kMostSpinUs, &options->spin_us);
+  // Where one thread runs at a time, whoever looks for an answer keeps the one from running that makes it.
+  if (options->spin_us < 0 && usable_processors() == 1) options->spin_us = 0;
+  return sound;
 }
 
 }  // namespace tofu
