@@ -156,13 +156,11 @@ export class AmpeOfEngine implements Ampe {
   get(strategy?: 'always'): Message;
   get(strategy: 'poolOnly'): Message | null;
   get(strategy: 'always' | 'poolOnly' = 'always'): Message | null {
-    if (strategy !== 'always' && strategy !== 'poolOnly') {
-      throw invalidArgument('strategy', "'always' or 'poolOnly'", strategy);
-    }
-    if (this.#engine.closed) throw shutdownStarted();
-    const { pool } = this.#engine;
-    const frame = pool.take() ?? this.#takeScarce(strategy === 'always');
-    return frame === null ? null : Message._of(pool, frame);
+    if (strategy !== 'always' && strategy !== 'poolOnly') throw noStrategy(strategy);
+    const engine = this.#engine;
+    if (engine.closed) throw shutdownStarted();
+    const frame = engine.pool.take() ?? this.#takeScarce(strategy === 'always');
+    return frame === null ? null : Message._of(engine.pool, frame);
   }
   #takeScarce(always: boolean): Frame | null {
     const { pool } = this.#engine;
@@ -185,13 +183,8 @@ export class AmpeOfEngine implements Ampe {
   }
 
   put(message: Message | null | undefined): void {
-    if (message === null || message === undefined) return;
-    if (!(message instanceof Message)) throw invalidArgument('message', 'a Message', message);
-    if (!message.owned) return;
-    if (message._pool !== this.#engine.pool) {
-      throw new AmpeError(AmpeStatus.NotAllowed, 'not_allowed: the message belongs to another engine');
-    }
-    message[Symbol.dispose]();
+    if (message instanceof Message && message._pool === this.#engine.pool) message[Symbol.dispose]();
+    else refuseToPut(message);
   }
 
   create(): ChannelGroup {
@@ -255,6 +248,15 @@ const NATIVE_STATS: readonly (keyof NativeStats)[] = [
 function nativeStats(counters: ReadonlyMap<string, number>): NativeStats {
   const entries = NATIVE_STATS.map((name) => [name, BigInt(counters.get(name) ?? 0)] as const);
   return Object.fromEntries(entries) as unknown as NativeStats;
+}
+function noStrategy(strategy: unknown): TypeError {
+  return invalidArgument('strategy', "'always' or 'poolOnly'", strategy);
+}
+/** What put() does with anything but a message of its own engine. */
+function refuseToPut(message: Message | null | undefined): void {
+  if (message === null || message === undefined) return;
+  if (!(message instanceof Message)) throw invalidArgument('message', 'a Message', message);
+  if (message.owned) throw new AmpeError(AmpeStatus.NotAllowed, 'not_allowed: the message belongs to another engine');
 }
 function poolEmpty(): AmpeError {
   return new AmpeError(AmpeStatus.PoolEmpty, 'pool_empty: no message was returned in time');

@@ -184,9 +184,9 @@ export class ChannelGroupOfEngine implements ChannelGroup {
   }
 
   tryReceive(): Message | null {
-    if (this.#group.closed) throw shutdownStarted();
-    if (this.#receive !== null) return null;
-    return this._takeOne();
+    const message = this.#receive === null ? this._takeOne() : null;
+    if (message === null && this.#group.closed) throw shutdownStarted();
+    return message;
   }
 
   waitReceive(timeoutMs?: number, options?: WaitOptions): Promise<Message | null> {

@@ -66,8 +66,7 @@ export class Message implements Disposable {
   }
   set opCode(value: OpCode) {
     const frame = this._live();
-    if (typeof value !== 'number') throw invalidArgument('opCode', 'a number', value);
-    if (!isOpCode(value)) throw new AmpeError(AmpeStatus.InvalidOpCode, `invalid_op_code: ${String(value)}`);
+    if (!isOpCode(value)) throw badOpCode(value);
     frame.opCode = value;
   }
   /**
@@ -79,10 +78,7 @@ export class Message implements Disposable {
   }
   set channelNumber(value: number) {
     const frame = this._live();
-    if (typeof value !== 'number') throw invalidArgument('channelNumber', 'a number', value);
-    if (!Number.isInteger(value) || value < 0 || value > LAST_CHANNEL) {
-      throw new AmpeError(AmpeStatus.InvalidChannelNumber, `invalid_channel_number: ${value}`);
-    }
+    if (!Number.isInteger(value) || value < 0 || value > LAST_CHANNEL) throw badChannelNumber(value);
     frame.generation = 0;
     frame.channel = value;
   }
@@ -304,7 +300,7 @@ export class Body {
   reserve(byteLength: number): Buffer {
     const frame = this.#message._live();
     if (typeof byteLength !== 'number') throw invalidArgument('byteLength', 'a number', byteLength);
-    if (!Number.isInteger(byteLength)) checkBodyLength(Number.POSITIVE_INFINITY);
+    if (!Number.isInteger(byteLength)) throw badBodyLength(byteLength);
     checkBodyLength(byteLength);
     frame.resizeBody(byteLength);
     return frame.body();
@@ -337,19 +333,33 @@ export class Body {
   #write(data: string | Uint8Array, at: number): void {
     const frame = this.#message._live();
     if (typeof data === 'string') {
-      const length = Buffer.byteLength(data);
-      checkBodyLength(at + length);
-      frame.resizeBody(at + length);
-      frame.bodyMemory.write(data, frame.bodyAt + at, length, 'utf8');
-    } else {
-      const bytes = bytesOf(data, 'data');
-      checkBodyLength(at + bytes.length);
-      frame.resizeBody(at + bytes.length);
-      copyBytes(frame.bodyMemory, bytes, frame.bodyAt + at);
+      writeText(frame, data, at);
+      return;
     }
+    const bytes = bytesOf(data, 'data');
+    checkBodyLength(at + bytes.length);
+    frame.resizeBody(at + bytes.length);
+    copyBytes(frame.bodyMemory, bytes, frame.bodyAt + at);
   }
 }
 
+function writeText(frame: Frame, text: string, at: number): void {
+  const length = Buffer.byteLength(text);
+  checkBodyLength(at + length);
+  frame.resizeBody(at + length);
+  frame.bodyMemory.write(text, frame.bodyAt + at, length, 'utf8');
+}
+function badOpCode(value: unknown): Error {
+  if (typeof value !== 'number') return invalidArgument('opCode', 'a number', value);
+  return new AmpeError(AmpeStatus.InvalidOpCode, `invalid_op_code: ${value}`);
+}
+function badChannelNumber(value: unknown): Error {
+  if (typeof value !== 'number') return invalidArgument('channelNumber', 'a number', value);
+  return new AmpeError(AmpeStatus.InvalidChannelNumber, `invalid_channel_number: ${value}`);
+}
+function badBodyLength(length: number): AmpeError {
+  return new AmpeError(AmpeStatus.InvalidBodyLen, `invalid_body_len: ${length} of at most ${MAX_BODY_BYTES}`);
+}
 function checkName(name: unknown): void {
   if (typeof name !== 'string') throw invalidArgument('name', 'a string', name);
 }
@@ -362,9 +372,7 @@ function checkHeadersLength(length: number): void {
   }
 }
 function checkBodyLength(length: number): void {
-  if (!(length >= 0 && length <= MAX_BODY_BYTES)) {
-    throw new AmpeError(AmpeStatus.InvalidBodyLen, `invalid_body_len: ${length} of at most ${MAX_BODY_BYTES}`);
-  }
+  if (!(length >= 0 && length <= MAX_BODY_BYTES)) throw badBodyLength(length);
 }
 /** Any Uint8Array; those of another realm are no instances of ours. */
 function bytesOf(value: unknown, name: string): Uint8Array {

@@ -235,7 +235,10 @@ export const FAULTS = [
   fault('no-keep-alive', net, 'system', 'keep-alive', ['socket.setKeepAlive(true, keepAliveMs);', '']),
 
   // ── pool and backpressure ──
-  fault('credit-leaked', pool, 'pool', 'pool-resume', ['if (counted) this.#credit(reader);', '']),
+  fault('credit-leaked', pool, 'pool', 'pool-resume', [
+    'if (!counted) return;',
+    'if (!counted || reader !== null) return;',
+  ]),
   fault('slot-leaked', pool, 'unit/engine/pool-slots', 'go round', [
     'this.#free.push(frame);\n      return;',
     'return;',
@@ -257,6 +260,18 @@ export const FAULTS = [
     'while (this.#waiters.length > 1 && this.#general() < this.max) {',
   ]),
   fault('returned-still-counts', connection, 'pool', 'pool-engine-messages', ['this.#engine.pool.uncount(frame);', '']),
+  fault('quick-credit-past-the-bound', pool, 'unit/engine/pool-credits', 'gives its memory back at once', [
+    'if (!this.#calm || this.#out >= this.max) return false;',
+    'if (!this.#calm) return false;',
+  ]),
+  fault('frames-before-mail', mailbox, 'unit/engine/mailbox', 'served in turn', [
+    'const quick = this.#mail.length === 0 && this.#ready.length > 0',
+    'const quick = this.#ready.length > 0',
+  ]),
+  fault('turn-without-end', mailbox, 'unit/engine/mailbox', 'after 64 frames', [
+    'if (!more || ++this.#turn >= FRAMES_PER_TURN) this.#endTurn(source, more);',
+    'if (!more) this.#endTurn(source, more);',
+  ]),
   fault('pool-empty-each-time', mailbox, 'pool', 'pool-empty-once', ['if (this.#episode) return null;', '']),
   fault('pool-empty-never-again', mailbox, 'pool', 'pool-empty-once', [
     'frame.reader = this;\n    this.#episode = false;',
@@ -324,8 +339,8 @@ export const FAULTS = [
     '',
   ]),
   fault('taken-acknowledged-late', nativeChannel, 'unit/native-engine/channel', 'taken bytes are acknowledged', [
-    'if (this.#taken >= ACKNOWLEDGE_BYTES) {',
-    'if (this.#taken > 2 * ACKNOWLEDGE_BYTES) {',
+    'if (this.#taken >= ACKNOWLEDGE_BYTES)',
+    'if (this.#taken > 2 * ACKNOWLEDGE_BYTES)',
   ]),
   onNative('settled-lost', nativeEngine, 'pool', 'pool-send-counts', ['if (count > 0) this.pool.settle(count);', '']),
   onNative('number-never-given-back', nativeEngine, 'groups', 'max-channels', [

@@ -56,7 +56,13 @@ export class Pool {
 
   /** A message for the application, or null when none is free or somebody waits for one. */
   take(): Frame | null {
-    return this.#hasRoom() ? this.#handOut(this.#storage()) : null;
+    if (!this.takeQuickly()) {
+      if (!this.#hasRoom()) return null;
+      this.#countOut();
+    }
+    const frame = this.#storage();
+    frame.counted = true;
+    return frame;
   }
   /** A message for the application, past the bound when need be. */
   takeAlways(): Frame {
@@ -72,6 +78,12 @@ export class Pool {
     this.#noteCalm();
   }
 
+  /** Takes a credit if it needs no thought: nobody waits and no reserve is lent. False: the other ways know. */
+  takeQuickly(): boolean {
+    if (!this.#calm || this.#out >= this.max) return false;
+    if (++this.#out > this.#total) this.#total = this.#out;
+    return true;
+  }
   /** May `reader` be handed one more received message? Takes the credit; false: it is told by onCredit() later. */
   takeForReading(reader: Reader): boolean {
     if (this.#hasRoom()) {
@@ -109,7 +121,9 @@ export class Pool {
   give(frame: Frame): void {
     const { counted, reader } = frame;
     this.release(frame);
-    if (counted) this.#credit(reader);
+    if (!counted) return;
+    if (this.#calm && this.#total <= this.max) this.#out--;
+    else this.#credit(reader);
   }
   /** The bytes are needed no more; the credit comes back by settle() or settleFor(). */
   release(frame: Frame): void {

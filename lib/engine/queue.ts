@@ -22,6 +22,10 @@ export class Queue<T> {
     return item;
   }
 
+  /** The head; undefined: nothing is here. */
+  get first(): T | undefined {
+    return this.#items[this.#head];
+  }
   /** The item `index` places behind the head, which has index 0. */
   at(index: number): T | undefined {
     return index < this.length ? this.#items[(this.#head + index) & (this.#items.length - 1)] : undefined;

@@ -94,18 +94,22 @@ export class NativeChannel extends ListNode implements MailSource {
     frame.generation = this.generation;
     const length = frame.byteLength;
     run.at += placeBytes(length);
-    if (--run.frames === 0) this.#first = run.next;
     const delivered = this.#delivered;
     delivered.frames++;
     delivered.bytes += length;
     this.#taken += length;
-    if (this.#taken >= ACKNOWLEDGE_BYTES) {
-      const taken = this.#taken;
-      this.#taken = 0;
-      this.#engine.acknowledge(this, taken);
-    }
-    if (this.#first === null && this.#over) this.#acknowledgeEnd();
+    if (this.#taken >= ACKNOWLEDGE_BYTES) this.#acknowledgeTaken();
+    if (--run.frames === 0) this.#endRun(run);
     return frame;
+  }
+  #endRun(run: Run): void {
+    this.#first = run.next;
+    if (run.next === null && this.#over) this.#acknowledgeEnd();
+  }
+  #acknowledgeTaken(): void {
+    const taken = this.#taken;
+    this.#taken = 0;
+    this.#engine.acknowledge(this, taken);
   }
   hasFrames(): boolean {
     return this.#first !== null;

@@ -31,15 +31,15 @@ export class Slab implements SharedMemory {
   }
   /** The frame at that offset, which is in use from now on; `live` counts it already. */
   frameAt(at: number): Frame {
-    const kept = this.#frames;
     const place = at >> PLACE_SHIFT;
-    let frame = place < kept.length ? kept[place] : null;
-    if (frame === null) {
-      frame = looseFrame();
-      frame.shared = this;
-      if (place < kept.length) kept[place] = frame;
-    }
+    const frame = (place < this.#frames.length ? this.#frames[place] : null) ?? this.#newFrame(place);
     placeHostFrame(frame, this.memory, this.#words, at);
+    return frame;
+  }
+  #newFrame(place: number): Frame {
+    const frame = looseFrame();
+    frame.shared = this;
+    if (place < this.#frames.length) this.#frames[place] = frame;
     return frame;
   }
   drop(): void {

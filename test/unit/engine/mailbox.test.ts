@@ -1,15 +1,15 @@
-// A mailbox that is told of something while it is being asked: whoever is being served must not be served twice.
+// Who is served when: mail and frames, channels among themselves, and a mailbox that is told of something while it is being asked.
 import type { Frame } from '../../../lib/engine/frame';
 import { looseFrame } from '../../../lib/engine/frame';
 import { Mailbox, type MailSource } from '../../../lib/engine/mailbox';
 import { Pool } from '../../../lib/engine/pool';
 
 /** A channel with `count` frames and no end. */
-function sourceOf(count: number): MailSource {
+function sourceOf(count: number, channel = 0): MailSource {
   return {
     ended: false,
     told: false,
-    takeFrame: () => (count--, looseFrame()),
+    takeFrame: () => (count--, Object.assign(looseFrame(), { channel })),
     hasFrames: () => count > 0,
     takeTail: looseFrame,
   };
@@ -83,4 +83,40 @@ test('a message that came back counts until it is taken', () => {
   expect(pool.free).toBe(0);
   expect(mailbox.take()).toBe(frame);
   expect([pool.free, frame.counted, frame.countsUntilTaken]).toEqual([1, false, false]);
+});
+
+/** The channels of the frames that are taken until nothing is left; mail has channel 0. */
+function channelsOf(mailbox: Mailbox): number[] {
+  const channels: number[] = [];
+  for (let frame = mailbox.take(); frame !== null; frame = mailbox.take()) channels.push(frame.channel);
+  return channels;
+}
+
+test('mail and frames are served in turn, as long as there are both', () => {
+  const mailbox = new Mailbox(new Pool(0, 100), 1, hostOf({}), () => undefined);
+  mailbox.addReady(sourceOf(5, 7));
+  for (let n = 0; n < 3; n++) mailbox.addMail(looseFrame());
+  expect(channelsOf(mailbox)).toEqual([0, 7, 0, 7, 0, 7, 7, 7]);
+  mailbox.addReady(sourceOf(2, 7));
+  mailbox.addMail(looseFrame());
+  expect(channelsOf(mailbox)).toEqual([0, 7, 7]);
+});
+
+test('a channel passes on to the next one after 64 frames', () => {
+  const mailbox = new Mailbox(new Pool(0, 1000), 1, hostOf({}), () => undefined);
+  mailbox.addReady(sourceOf(130, 1));
+  mailbox.addReady(sourceOf(64, 2));
+  mailbox.addReady(sourceOf(1, 3));
+  const runs = channelsOf(mailbox).reduce<[channel: number, frames: number][]>((all, channel) => {
+    const last = all.at(-1);
+    if (last?.[0] === channel) last[1]++;
+    else all.push([channel, 1]);
+    return all;
+  }, []);
+  expect(runs).toEqual([
+    [1, 64],
+    [2, 64],
+    [3, 1],
+    [1, 66],
+  ]);
 });
