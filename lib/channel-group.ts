@@ -227,14 +227,22 @@ export class ChannelGroupOfEngine implements ChannelGroup {
   [Symbol.asyncIterator](): AsyncIterator<Message, undefined> {
     const end = { done: true, value: undefined } as const;
     return {
-      next: () =>
-        this.waitReceive().then(
-          (message) => (message === null ? end : { done: false, value: message }),
+      next: () => {
+        if (this.#group.closed) return Promise.resolve(end);
+        if (this.#receive !== null) return rejected(otherWait());
+        // One promise where a message is there; three if it went through waitReceive().
+        const overdue = this.#isOverdue();
+        const message = overdue ? null : this._takeOne();
+        if (message !== null) return Promise.resolve({ done: false, value: message });
+        if (this.#group.closed) return Promise.resolve(end); // the look may have brought the news
+        return this.#park<Message | null>(undefined, undefined, takeOne, null, overdue).then(
+          (waited) => (waited === null ? end : { done: false, value: waited }),
           (error: unknown) => {
             if (error instanceof AmpeError && error.status === AmpeStatus.ShutdownStarted) return end;
             throw error;
           },
-        ),
+        );
+      },
       return: () => Promise.resolve(end),
     };
   }
@@ -266,6 +274,16 @@ export class ChannelGroupOfEngine implements ChannelGroup {
       if (this.#group.closed) return rejected(shutdownStarted());
       if (timeoutMs === 0) return Promise.resolve(timedOut);
     }
+    return this.#park(timeoutMs, options, take, timedOut, overdue);
+  }
+  /** `overdue`: others have their turn first. */
+  #park<T>(
+    timeoutMs: number | undefined,
+    options: WaitOptions | undefined,
+    take: Take<T>,
+    timedOut: T,
+    overdue: boolean,
+  ): Promise<T> {
     const receive = new Receive<T>(this, timeoutMs, options, take, timedOut);
     this.#receive = receive;
     if (overdue) receive.giveWay(this.#engine.referenced);

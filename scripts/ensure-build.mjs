@@ -1,8 +1,7 @@
 #!/usr/bin/env node
 // ensure-build.mjs: makes dist/ what the sources say, and does nothing when it already is.
 // Staleness is a hash over the sources and the compiler's settings, kept in dist/.stamp: times lie after a checkout or a copy.
-// tsc checks and writes declarations and programs; scripts/bundle.mjs puts the modules of the library together.
-// They write to a folder of its own, which then takes the place of the old one: a failed build leaves the last good
+// The compiler writes to a folder of its own, which then takes the place of the old one: a failed build leaves the last good
 // one alone, files of deleted sources vanish, and two builders at once do not mix their output.
 // What the loader compares with a binary (scripts/build-identity.cjs) is written into lib/native-engine/build-identity.js, and
 // written anew, without compiling, when only native/ has changed.
@@ -20,7 +19,7 @@ const dist = path.join(root, 'dist');
 const stampFile = path.join(dist, '.stamp');
 const identityFile = path.join('lib', 'native-engine', 'build-identity.js');
 const sourceFolders = ['lib', 'recipes', 'demo'];
-const settings = ['package.json', 'tsconfig.json', 'tsconfig.build.json', 'scripts/bundle.mjs'];
+const settings = ['package.json', 'tsconfig.json', 'tsconfig.build.json'];
 
 function sourceFiles() {
   const found = [...settings];
@@ -50,16 +49,6 @@ function compile(outDir) {
   const compiler = createRequire(import.meta.url).resolve('typescript/bin/tsc');
   const args = [compiler, '-p', path.join(root, 'tsconfig.build.json'), '--outDir', outDir, '--noEmitOnError'];
   return spawnSync(process.execPath, args, { cwd: root, stdio: ['ignore', 2, 2] }).status === 0;
-}
-
-/** One file for each entry of lib/ takes the place of its modules; the declarations stay as they are. */
-function bundle(outDir) {
-  for (const name of readdirSync(path.join(outDir, 'lib'), { recursive: true })) {
-    const file = path.join('lib', name);
-    if (file.endsWith('.js') && file !== identityFile) rmSync(path.join(outDir, file));
-  }
-  const script = path.join(root, 'scripts', 'bundle.mjs');
-  return spawnSync(process.execPath, [script, outDir], { cwd: root, stdio: ['ignore', 2, 2] }).status === 0;
 }
 
 /** Puts the freshly compiled folders in the place of the old ones; renames only, so that readers hardly notice. */
@@ -98,7 +87,7 @@ export function ensureBuild({ force = false } = {}) {
   const old = path.join(dist, `.old-${process.pid}`);
   try {
     mkdirSync(fresh, { recursive: true });
-    if (!compile(fresh) || !bundle(fresh)) return 'failed';
+    if (!compile(fresh)) return 'failed';
     writeIdentity(fresh);
     if (!force && builtStamp() === stamp) return 'built'; // another process was quicker: what it built is the same
     replaceBuilt(fresh, old);

@@ -306,12 +306,16 @@ export const FAULTS = [
   ]),
   fault('timer-leaked', wait, 'waiting', 'wait-leaves-nothing', ['clearTimeout(this.#timer);', '']),
   fault('second-receiver-accepted', group, 'waiting', 'wait-second-receiver', [
-    'if (this.#receive !== null) return rejected',
-    'if (this.#taken < 0) return rejected',
+    'if (this.#group.closed) return rejected(shutdownStarted());\n    if (this.#receive !== null) return rejected',
+    'if (this.#group.closed) return rejected(shutdownStarted());\n    if (this.#taken < 0) return rejected',
   ]),
   fault('timers-starved', group, 'waiting', 'no-starvation', [
-    'const overdue = this.#isOverdue();',
-    'const overdue = this.#isOverdue() && false;',
+    'const overdue = this.#isOverdue();\n    if',
+    'const overdue = this.#isOverdue() && false;\n    if',
+  ]),
+  fault('timers-starved-by-for-await', group, 'waiting', 'no-starvation', [
+    'const overdue = this.#isOverdue();\n        const message',
+    'const overdue = this.#isOverdue() && false;\n        const message',
   ]),
 
   // ── shutdown ──
