@@ -27,6 +27,8 @@ for (const kind of KINDS) {
   if (fs.existsSync(file)) figures[kind] = JSON.parse(fs.readFileSync(file, 'utf8'));
 }
 const textOf = (file) => (fs.existsSync(file) ? fs.readFileSync(file, 'utf8') : null);
+// What people have to say about the figures; everything else on the page is written from the JSON.
+const reading = textOf(path.join(options.results, 'reading.md'));
 const stale = [];
 
 function put(file, text) {
@@ -38,7 +40,7 @@ function put(file, text) {
 }
 
 if (Object.keys(figures).length > 0) {
-  put(path.join(options.out, 'RESULTS.md'), renderPage(figures));
+  put(path.join(options.out, 'RESULTS.md'), renderPage(figures, reading));
   for (const [name, text] of Object.entries(renderPlots(figures))) put(path.join(options.out, 'plots', name), text);
 } else if (!options.check) {
   console.error(`no figures in ${path.relative('.', options.results)}: npm run bench:figures measures them`);

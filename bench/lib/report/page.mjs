@@ -14,20 +14,24 @@ const PARTS = { peers: comparison, scaling, latency, costs: otherCosts };
 export const machineLine = ({ machine, at }) =>
   `${machine.cpus} × ${machine.cpu}, ${machine.platform} ${machine.kernel}, Node ${machine.node.slice(1)}, ${at.slice(0, 10)}.`;
 
-/** The whole page. `figures` has those of peers, scaling, latency and costs, as far as they were measured. */
-export function renderPage(figures) {
+/**
+ * The whole page. `figures` has those of peers, scaling, latency and costs, as far as they were measured; `reading` is Markdown that
+ * somebody wrote about them.
+ */
+export function renderPage(figures, reading = null) {
   const measured = Object.keys(PARTS).filter((name) => figures[name] !== undefined);
   const isTrial = measured.some((name) => figures[name].quick);
   const lines = [
     '# What was measured',
     '',
-    '<!-- written by bench/report.mjs from bench/results/*.json: do not change it by hand -->',
+    '<!-- written by bench/report.mjs from bench/results/*.json and reading.md: do not change it by hand -->',
     '',
     ...(isTrial ? ['**A trial with short runs: these are not figures to go by.**', ''] : []),
     'How to measure again: `npm run bench:figures`; what each program does: [CONTRIBUTING.md](../CONTRIBUTING.md).',
     '',
     ...measured.map((name) => `- ${describeSource(name, figures[name])}`),
   ];
+  if (reading !== null) lines.push('', reading.trimEnd());
   for (const name of measured) lines.push('', PARTS[name](figures[name]));
   return `${lines.join('\n')}\n`;
 }

@@ -14,7 +14,9 @@ namespace {
 TEST(UsableProcessors, is_at_least_one_and_at_most_what_there_is) {
   EXPECT_GE(usable_processors(), 1);
   unsigned all = std::thread::hardware_concurrency();
-  if (all > 0) EXPECT_LE(usable_processors(), static_cast<int>(all));
+  if (all > 0) {
+    EXPECT_LE(usable_processors(), static_cast<int>(all));
+  }
 }
 
 #ifdef __linux__
