@@ -156,13 +156,14 @@ export class AmpeOfEngine implements Ampe {
   get(strategy?: 'always'): Message;
   get(strategy: 'poolOnly'): Message | null;
   get(strategy: 'always' | 'poolOnly' = 'always'): Message | null {
-    if (strategy !== 'always' && strategy !== 'poolOnly') throw noStrategy(strategy);
     const engine = this.#engine;
-    if (engine.closed) throw shutdownStarted();
-    const frame = engine.pool.take() ?? this.#takeScarce(strategy === 'always');
-    return frame === null ? null : Message._of(engine.pool, frame);
+    if ((strategy !== 'always' && strategy !== 'poolOnly') || engine.closed) throw refuseToGet(strategy);
+    const { pool } = engine;
+    const frame = pool.take() ?? this.#takeScarce(strategy);
+    return frame === null ? null : Message._of(pool, frame);
   }
-  #takeScarce(always: boolean): Frame | null {
+  #takeScarce(strategy: 'always' | 'poolOnly'): Frame | null {
+    const always = strategy === 'always';
     const { pool } = this.#engine;
     this.#engine.reclaim(!always); // what leaves now need not be waited for
     return pool.take() ?? (always ? pool.takeAlways() : null);
@@ -249,7 +250,8 @@ function nativeStats(counters: ReadonlyMap<string, number>): NativeStats {
   const entries = NATIVE_STATS.map((name) => [name, BigInt(counters.get(name) ?? 0)] as const);
   return Object.fromEntries(entries) as unknown as NativeStats;
 }
-function noStrategy(strategy: unknown): TypeError {
+function refuseToGet(strategy: unknown): Error {
+  if (strategy === 'always' || strategy === 'poolOnly') return shutdownStarted();
   return invalidArgument('strategy', "'always' or 'poolOnly'", strategy);
 }
 /** What put() does with anything but a message of its own engine. */

@@ -55,7 +55,8 @@ export class GroupPoster {
 
   /** The frame of a message that may be moved into this group; the first row of the checks. */
   #own(message: Message | null | undefined): Frame {
-    if (message instanceof Message && message._pool === this.#engine.pool) {
+    // In this order instanceof costs nothing: the compiler knows the class from the property before it.
+    if (message?._pool === this.#engine.pool && message instanceof Message) {
       const frame = message._frame;
       if (frame !== null && !this.#group.closed) return frame;
     }

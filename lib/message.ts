@@ -299,9 +299,8 @@ export class Body {
    */
   reserve(byteLength: number): Buffer {
     const frame = this.#message._live();
-    if (typeof byteLength !== 'number') throw invalidArgument('byteLength', 'a number', byteLength);
-    if (!Number.isInteger(byteLength)) throw badBodyLength(byteLength);
-    checkBodyLength(byteLength);
+    if (!(Number.isInteger(byteLength) && byteLength >= 0 && byteLength <= MAX_BODY_BYTES))
+      throw badReserve(byteLength);
     frame.resizeBody(byteLength);
     return frame.body();
   }
@@ -356,6 +355,10 @@ function badOpCode(value: unknown): Error {
 function badChannelNumber(value: unknown): Error {
   if (typeof value !== 'number') return invalidArgument('channelNumber', 'a number', value);
   return new AmpeError(AmpeStatus.InvalidChannelNumber, `invalid_channel_number: ${value}`);
+}
+function badReserve(byteLength: unknown): Error {
+  if (typeof byteLength !== 'number') return invalidArgument('byteLength', 'a number', byteLength);
+  return badBodyLength(byteLength);
 }
 function badBodyLength(length: number): AmpeError {
   return new AmpeError(AmpeStatus.InvalidBodyLen, `invalid_body_len: ${length} of at most ${MAX_BODY_BYTES}`);

@@ -141,16 +141,17 @@ export class Frame {
   }
   /** Sets the length of the body, keeping what fits, and makes room for it. */
   resizeBody(length: number): void {
-    if (length > this.bodyRoom) {
-      const room = Math.min(MAX_BODY_BYTES, Math.max(length, 2 * this.bodyRoom, LEAST_ROOM));
-      const memory = Buffer.allocUnsafeSlow(HEADER_BYTES + room);
-      this.bodyMemory.copy(memory, HEADER_BYTES, this.bodyAt, this.bodyAt + this.bodyLength);
-      this.bodyMemory = memory;
-      this.bodyAt = HEADER_BYTES;
-      this.bodyRoom = room;
-      this.#view = null;
-    }
+    if (length > this.bodyRoom) this.#moveBody(length);
     this.bodyLength = length;
+  }
+  #moveBody(length: number): void {
+    const room = Math.min(MAX_BODY_BYTES, Math.max(length, 2 * this.bodyRoom, LEAST_ROOM));
+    const memory = Buffer.allocUnsafeSlow(HEADER_BYTES + room);
+    this.bodyMemory.copy(memory, HEADER_BYTES, this.bodyAt, this.bodyAt + this.bodyLength);
+    this.bodyMemory = memory;
+    this.bodyAt = HEADER_BYTES;
+    this.bodyRoom = room;
+    this.#view = null;
   }
 
   /** A view of the body. The last one is kept: messages of one kind have one size, and a view costs 40 ns. */

@@ -230,10 +230,14 @@ export class Pool {
     this.#calm = this.#lent.length === 0 && this.#waiters.length === 0 && this.#starved.length === 0;
   }
   #storage(): Frame {
-    if (this.#free.length === 0 && this.#slots < this.max) this.#addSlab(this.max);
-    const frame = this.#free.pop() ?? looseFrame();
-    if (frame.slot !== NO_SLOT) frame.clear();
+    const frame = this.#free.pop() ?? this.#newStorage();
+    frame.clear();
     return frame;
+  }
+  #newStorage(): Frame {
+    if (this.#slots === this.max) return looseFrame();
+    this.#addSlab(this.max);
+    return this.#free.pop()!;
   }
   #addSlab(limit: number): void {
     const count = Math.min(SLOTS_PER_SLAB, limit - this.#slots);

@@ -46,10 +46,16 @@ export class Staging {
   readonly #runs = new Uint32Array(FLUSH_FRAMES * RUN_WORDS);
   readonly #single = new Uint32Array(RUN_WORDS);
   #scratch: Buffer | null = null;
-  #count = 0; // runs
-  #last = 0; // where the last of them is described
+  #count = 0; // runs that are described
   #bytes = 0;
   #frames = 0;
+  // The run that frames are added to. It is described when it ends: that is once, and a frame is every time.
+  #channel = 0; // 0: there is none
+  #generation = 0;
+  #tag = 0;
+  #group = 0;
+  #runAt = 0; // bytes and frames before it
+  #framesBefore = 0;
   #flushAt = FIRST_FLUSH_FRAMES;
   #scheduled = false;
   #closed = false;
@@ -80,21 +86,9 @@ export class Staging {
     }
     const room = placeBytes(length);
     if (this.#bytes + room > STAGING_BYTES) this.flush();
-    const runs = this.#runs;
-    const at = this.#last;
-    if (
-      this.#count > 0 &&
-      runs[at + RUN_CHANNEL] === channel &&
-      runs[at + RUN_GENERATION] === generation &&
-      runs[at + RUN_TAG] === tag &&
-      runs[at + RUN_GROUP] === group
-    ) {
-      runs[at + RUN_BYTES] += room;
-      runs[at + RUN_FRAMES]++;
-    } else {
-      if (this.#count >= FLUSH_RUNS && this.#frames >= this.#count * GOOD_RUN_FRAMES) this.flush();
-      this.#last = this.#count++ * RUN_WORDS;
-      describe(runs, this.#last, channel, generation, room, tag, group);
+    // A life of a channel belongs to one group, which need not be compared.
+    if (channel !== this.#channel || generation !== this.#generation || tag !== this.#tag) {
+      this.#beginRun(channel, generation, tag, group);
     }
     writeHostHeader(frame, this.#words, this.#bytes);
     frame.copyContent(this.#memory, this.#bytes + HEADER_BYTES);
@@ -109,6 +103,33 @@ export class Staging {
     }
   }
 
+  #beginRun(channel: number, generation: number, tag: number, group: number): void {
+    this.#endRun();
+    if (this.#count >= FLUSH_RUNS && this.#frames >= this.#count * GOOD_RUN_FRAMES) this.flush();
+    this.#channel = channel;
+    this.#generation = generation;
+    this.#tag = tag;
+    this.#group = group;
+    this.#runAt = this.#bytes;
+    this.#framesBefore = this.#frames;
+  }
+  #endRun(): void {
+    if (this.#channel === 0) return;
+    const at = this.#count++ * RUN_WORDS;
+    const bytes = this.#bytes - this.#runAt;
+    describe(
+      this.#runs,
+      at,
+      this.#channel,
+      this.#generation,
+      bytes,
+      this.#frames - this.#framesBefore,
+      this.#tag,
+      this.#group,
+    );
+    this.#channel = 0;
+  }
+
   #postLarge(frame: Frame, length: number, channel: number, generation: number, tag: number, group: number): void {
     this.flush();
     let at = frame.assemble();
@@ -119,7 +140,7 @@ export class Staging {
       frame.copyTo(memory, 0);
     }
     const run = this.#single;
-    describe(run, 0, channel, generation, length, tag, group);
+    describe(run, 0, channel, generation, length, 1, tag, group);
     if (this.#late.length > 0 || !this.#send(memory, at, length, run)) {
       const bytes = Buffer.from(memory.subarray(at, at + length));
       const words = run.slice();
@@ -130,8 +151,9 @@ export class Staging {
 
   /** Hands over what was posted. */
   flush(): void {
+    if (this.#frames === 0 || this.#closed) return;
+    this.#endRun();
     const count = this.#count;
-    if (count === 0 || this.#closed) return;
     const bytes = this.#bytes;
     this.#count = 0;
     this.#bytes = 0;
@@ -204,13 +226,14 @@ function describe(
   channel: number,
   generation: number,
   bytes: number,
+  frames: number,
   tag: number,
   group: number,
 ): void {
   runs[at + RUN_CHANNEL] = channel;
   runs[at + RUN_GENERATION] = generation;
   runs[at + RUN_BYTES] = bytes;
-  runs[at + RUN_FRAMES] = 1;
+  runs[at + RUN_FRAMES] = frames;
   runs[at + RUN_TAG] = tag;
   runs[at + RUN_GROUP] = group;
 }
