@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "base/assert.h"
 #include "base/byte_queue.h"
 #include "base/fifo.h"
 #include "base/guarded.h"
@@ -130,6 +131,11 @@ class Port : public ListNode {
 
   /** Blocks of this port that wait somewhere; the engine's thread counts them. */
   uint32_t blocks = 0;
+  /** One of them waits no longer. */
+  void block_gone() {
+    TOFU_ASSERT(blocks > 0);
+    blocks--;
+  }
 
  private:
   friend class Engine;

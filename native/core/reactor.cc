@@ -126,7 +126,7 @@ int Reactor::poll(int timeout_ms) {
   uint64_t now = shared_.kernel.clock->now_ns();
   now_ms_ = now / kNsPerMs;
   // Woken soon: looking a little longer would have spared the sleep.
-  if (before != 0 && now - before < options().spin_ns()) spinner_.note_short_sleep();
+  if (before != 0 && now - before < options().spin_ns()) spinner_.note_short_sleep(now);
   // What was posted by now comes before what peers do next, and is sent before their end is seen.
   if (ready > 0) {
     drain_ports();
@@ -291,7 +291,7 @@ void Reactor::tell_credits() {
 void Reactor::hand_over(Group* group, Event* block) {
   Port* poster = block->poster;
   if (poster != nullptr) {
-    poster->blocks--;
+    poster->block_gone();
     if (poster != group->port) {
       settle(poster, block->tag, block->count);
       block->poster = nullptr;

@@ -31,7 +31,7 @@ Event* make_block(const Piece& piece) {
 }
 
 void drop_block(Event* block) {
-  if (block->poster != nullptr) block->poster->blocks--;
+  if (block->poster != nullptr) block->poster->block_gone();
   free_event(block);
 }
 

@@ -59,6 +59,21 @@ rule('groups-apart', 'each hears of its own channels only, also of their ends', 
   }
 });
 
+rule('groups-apart', 'who waits hears of its own after another one was told something', async (cell) => {
+  const one = cell.side();
+  const two = one.sibling();
+  const a = await cell.acceptedRaw(one);
+  const b = await cell.acceptedRaw(two);
+  const waiting = one.expect({ op: 'Request', id: 1n });
+  for (let id = 5; id < 8; id++) {
+    const heard = two.expect({ op: 'Request', id: BigInt(id) });
+    b.peer.send({ op: WIRE.Request, id });
+    await heard;
+  }
+  a.peer.send({ op: WIRE.Request, id: 1 });
+  await waiting;
+});
+
 rule('groups-apart', 'the channel of another group can neither be posted to nor aborted', async (cell) => {
   const one = cell.side();
   const two = one.sibling();

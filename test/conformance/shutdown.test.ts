@@ -121,6 +121,16 @@ rule('destroy-group-frees-addresses', 'another engine listens there at once, and
   }
 });
 
+rule('destroy-group-frees-addresses', 'nothing of many channels is left either', async (cell) => {
+  const side = cell.side();
+  const listener = await side.listen(await fixedAddress(cell));
+  for (let i = 0; i < 50; i++) await cell.acceptedRaw(side, listener);
+  // Whatever looked for work meanwhile sleeps after this: somebody has to be woken.
+  expect(await side.group.waitReceive(20)).toBeNull();
+  await destroyGroup(side);
+  expect(side.ampe.stats()).toMatchObject({ channels: 0, listeners: 0, groups: 0 });
+});
+
 rule('destroy-group-frees-addresses', 'also when it was just about to listen', async (cell) => {
   const address = await fixedAddress(cell);
   for (let pause = 0; pause < 6; pause++) {
