@@ -453,7 +453,7 @@ export const FAULTS = [
     '',
   ]),
   fault('looks-while-it-should-rest', 'native/core/spinner.h', 'core/spinner_test', 'RestsWhereTheMachineIsBusy', [
-    'now_ns >= not_before_ns_ && ',
+    'not_before_ns_ = now + kRestNs;',
     '',
   ]),
   fault('fresh-numbers-last', 'native/core/shared.cc', 'core/channel_numbers_test', 'HandsOutNeverUsedOnesFirst', [

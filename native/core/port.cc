@@ -398,10 +398,10 @@ bool Port::park() {
   if (!spinner_.worth_it()) engine_.shared().driver.stop();
   auto inbox = inbox_.access();
   if (!inbox->events.empty()) return false;
+  if (inbox->woken_soon) spinner_.note_short_sleep();
+  inbox->woken_soon = false;
   inbox->parked = true;
   inbox->parked_at_ns = engine_.shared().kernel.clock->now_ns();
-  if (inbox->woken_soon) spinner_.note_short_sleep(inbox->parked_at_ns);
-  inbox->woken_soon = false;
   return true;
 }
 

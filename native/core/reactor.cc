@@ -126,7 +126,7 @@ int Reactor::poll(int timeout_ms) {
   uint64_t now = shared_.kernel.clock->now_ns();
   now_ms_ = now / kNsPerMs;
   // Woken soon: looking a little longer would have spared the sleep.
-  if (before != 0 && now - before < options().spin_ns()) spinner_.note_short_sleep(now);
+  if (before != 0 && now - before < options().spin_ns()) spinner_.note_short_sleep();
   // What was posted by now comes before what peers do next, and is sent before their end is seen.
   if (ready > 0) {
     drain_ports();

@@ -15,10 +15,11 @@ namespace tofu {
 
 class Spinner {
  public:
-  /** A sleep that was so short that looking would have spared it. Where the machine is busy it would not have. */
-  void note_short_sleep(uint64_t now_ns) {
-    if (now_ns >= not_before_ns_ && credit_ < kMostCredit) credit_++;
+  /** A sleep that was so short that looking would have spared it. */
+  void note_short_sleep() {
+    if (credit_ < kMostCredit) credit_++;
   }
+  /** Also while look() rests and finds nothing: a thread that goes on driving for one turn more sleeps less than one that stops. */
   bool worth_it() const { return credit_ > 0; }
   /** Looks for at most `limit_ns`; true: `found()` was. */
   template <typename Found>
@@ -30,7 +31,7 @@ class Spinner {
     }
     for (uint64_t now = begin; now - begin < limit_ns;) {
       if (found()) {
-        note_short_sleep(now);
+        note_short_sleep();
         return true;
       }
       // Not what found() took: it may have had something to do.
