@@ -299,8 +299,8 @@ export class Body {
    */
   reserve(byteLength: number): Buffer {
     const frame = this.#message._live();
-    if (!(Number.isInteger(byteLength) && byteLength >= 0 && byteLength <= MAX_BODY_BYTES))
-      throw badReserve(byteLength);
+    if (!Number.isInteger(byteLength)) throw badReserve(byteLength);
+    checkBodyLength(byteLength);
     frame.resizeBody(byteLength);
     return frame.body();
   }
