@@ -15,6 +15,7 @@
       "native/os/poller.cc",
       "native/os/processors.cc",
       "native/os/resolver.cc",
+      "native/os/scheduling.cc",
       "native/os/sockets.cc",
       "native/os/uds_listen.cc",
       "native/os/waker.cc",

@@ -456,6 +456,10 @@ export const FAULTS = [
     'not_before_ns_ = now + kRestNs;',
     '',
   ]),
+  fault('looks-without-a-stop', 'native/core/port.cc', 'core/engine_test', 'AThreadThatLooksStopsForAMoment', [
+    'std::min(left_ns, kLookNs)',
+    'left_ns',
+  ]),
   fault('fresh-numbers-last', 'native/core/shared.cc', 'core/channel_numbers_test', 'HandsOutNeverUsedOnesFirst', [
     'if (fresh_ <= kLastChannel) {',
     'if (released_count_ == 0 && fresh_ <= kLastChannel) {',

@@ -4,7 +4,7 @@
 // descriptor where there is one, so that each message is known to be sent or not, and only the frame at which the socket
 // was full goes through the stream. And reading on after a failed write: the stream's write error never reaches the stream.
 import * as dns from 'node:dns';
-import * as fs from 'node:fs';
+import fs from 'node:fs';
 import * as net from 'node:net';
 import { AmpeStatus } from '../protocol/status';
 import type { Endpoint } from '../protocol/address';

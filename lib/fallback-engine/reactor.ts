@@ -11,6 +11,7 @@ import { nextField } from '../protocol/text-headers-codec';
 import { ChannelTable } from '../engine/channel-table';
 import { publishChannelClosed, publishProtocolViolation } from '../engine/diagnostics';
 import type { Engine, EngineCounters, EngineGroup, GroupEvents } from '../engine/engine';
+import { FIRST_FRAMES, nextBatch } from '../engine/flush-pace';
 import type { Frame } from '../engine/frame';
 import { Mailbox } from '../engine/mailbox';
 import { threadIds } from '../engine/message-ids';
@@ -22,8 +23,6 @@ import { Connection } from './connection';
 import { Listener } from './listener';
 import { Dial, isUsable, type StreamSocket } from './net';
 
-/** Frames posted before they are sent without waiting for the end of the tick: about one socket buffer of small ones. */
-const FLUSH_FRAMES = 1024;
 /** A timer that only keeps the process alive; the longest there is. */
 const KEEP_ALIVE_MS = 2 ** 31 - 1;
 
@@ -76,6 +75,7 @@ export class FallbackEngine implements Engine, EngineOfConnection {
   readonly #groups = new Map<number, FallbackGroup>();
   #dirty: Connection[] = [];
   #posted = 0;
+  #flushAt = FIRST_FRAMES;
   #flushScheduled = false;
   #turnEnd: (() => void)[] = [];
   #nextGroup = 1;
@@ -140,7 +140,9 @@ export class FallbackEngine implements Engine, EngineOfConnection {
     if (opCode === OpCode.WelcomeRequest) this.#welcome(group, channel, frame);
     else if (opCode === OpCode.HelloRequest) this.#hello(group, channel, frame);
     else this.#byNumber[channel]!.post(frame);
-    if (++this.#posted >= FLUSH_FRAMES) this.flush();
+    if (++this.#posted < this.#flushAt) return;
+    this.flush();
+    this.#flushAt = nextBatch(this.#flushAt);
   }
   #welcome(group: FallbackGroup, channel: number, frame: Frame): void {
     const listener = new Listener(this, group, channel, this.channels.generation[channel], frame);
@@ -176,6 +178,7 @@ export class FallbackEngine implements Engine, EngineOfConnection {
     process.nextTick(() => {
       this.#flushScheduled = false;
       this.flush();
+      this.#flushAt = FIRST_FRAMES;
     });
   }
   flush(): void {

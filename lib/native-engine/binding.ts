@@ -45,7 +45,7 @@ export interface Binding {
   park(port: number): boolean;
   unpark(port: number): void;
   wantsSpin(port: number): boolean;
-  spin(port: number): boolean;
+  spin(port: number): number;
   wantCredits(port: number): number;
   waitSync(port: number, timeoutMs: number): number;
   setReferenced(port: number, referenced: boolean): void;

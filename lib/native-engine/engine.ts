@@ -2,7 +2,7 @@
 // Posting goes through Staging, receiving through Inbox; here is who waits, who keeps the process alive, and how it all ends.
 // Thread: the one that made it. Owner: the application, and `held` below while something is open or somebody waits; the
 // doorbell knows it weakly, so that a forgotten engine can be collected.
-// Invariant: while somebody waits and this thread is in its event loop, the port is parked: the doorbell will ring.
+// Invariant: while somebody waits and this thread is in its event loop, the port is parked and the doorbell will ring, or #spin is due.
 import { AmpeError } from '../protocol/ampe-error';
 import { OpCode } from '../protocol/op-code';
 import { PostChannelState } from '../protocol/post-check';
@@ -28,6 +28,9 @@ import { Staging } from './staging';
 
 /** Orders to the engine's thread: the numbers are those of the binding, see `tables.commands`. */
 export const Command = { closeGroup: 1, endAck: 2, forget: 3, consumed: 4, destroyEngine: 5 } as const;
+
+/** What a look for a moment longer ended with: the numbers are those of the binding. */
+const LookResult = { parked: 0, found: 1, undecided: 2 } as const;
 
 /** Batches fetched for one that waits before other things of this thread have their turn. */
 const BATCHES_PER_TURN = 16;
@@ -324,10 +327,7 @@ export class NativeEngine implements Engine, EngineThreads, EngineOfChannel, Inb
     for (let batches = 0; this.#expecting && !this.#parked && !this.#detached; batches++) {
       if (this.#binding.park(this.#port)) {
         this.#parked = true;
-        if (!this.#spinning && this.#holds && this.#binding.wantsSpin(this.#port)) {
-          this.#spinning = true;
-          setImmediate(this.#spin);
-        }
+        if (!this.#spinning && this.#holds && this.#binding.wantsSpin(this.#port)) this.#spinSoon();
       } else if (batches < BATCHES_PER_TURN) this.#drain();
       else {
         atTurnEnd(() => this.#park(), this.#holds);
@@ -335,10 +335,17 @@ export class NativeEngine implements Engine, EngineThreads, EngineOfChannel, Inb
       }
     }
   }
+  #spinSoon(): void {
+    this.#spinning = true;
+    setImmediate(this.#spin);
+  }
   /** When everything else of this turn is done: answers that come at once spare this thread its sleep. */
   readonly #spin = (): void => {
     this.#spinning = false;
-    if (this.#parked && !this.#detached && this.#binding.spin(this.#port)) this.onDoorbell();
+    if (!this.#parked || this.#detached) return;
+    const look = this.#binding.spin(this.#port);
+    if (look === LookResult.found) this.onDoorbell();
+    else if (look === LookResult.undecided) this.#spinSoon();
   };
   /** Nobody expects anything: a doorbell would only disturb. */
   #unpark(): void {

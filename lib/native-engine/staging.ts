@@ -3,6 +3,7 @@
 // When the engine has no memory for a batch, a copy waits here, and everything later behind it: posting never fails.
 // Thread: that of its engine. Invariant: frames and commands reach the engine in the order of these calls.
 import { HEADER_BYTES, MAX_FRAME_BYTES } from '../protocol/constants';
+import { FIRST_FRAMES, MOST_FRAMES, nextBatch } from '../engine/flush-pace';
 import type { Frame } from '../engine/frame';
 import type { Pool } from '../engine/pool';
 import { Queue } from '../engine/queue';
@@ -13,13 +14,7 @@ import { placeBytes, writeHostHeader } from './host-frame';
 const STAGING_BYTES = 64 * 1024;
 /** Above this, copying a frame once more costs more than a call and a write of its own: measured from 4 to 60 KiB. */
 const LARGE_BYTES = 32 * 1024;
-/**
- * Posts before they leave without waiting for the end of the tick. The first of a tick leave early, so that the peer has
- * something to do meanwhile; each batch is twice the one before, up to where the call itself costs next to nothing.
- */
-const FIRST_FLUSH_FRAMES = 64;
-const FLUSH_FRAMES = 1024;
-/** The same in runs, if they are of so many frames: each is a system call anyway, and waiting for more keeps peers idle. */
+/** Runs that leave together, if they are of so many frames: each is a system call anyway, and waiting for more keeps peers idle. */
 const FLUSH_RUNS = 8;
 const GOOD_RUN_FRAMES = 4;
 /** How long after a refusal for want of memory it is tried again. */
@@ -43,7 +38,7 @@ export class Staging {
   // No Buffer: what its prototype adds keeps the compiler from calling set() without a look-up.
   readonly #memory = new Uint8Array(STAGING_BYTES);
   readonly #words = new Int32Array(this.#memory.buffer);
-  readonly #runs = new Uint32Array(FLUSH_FRAMES * RUN_WORDS);
+  readonly #runs = new Uint32Array(MOST_FRAMES * RUN_WORDS);
   readonly #single = new Uint32Array(RUN_WORDS);
   #scratch: Buffer | null = null;
   #count = 0; // runs that are described
@@ -56,7 +51,7 @@ export class Staging {
   #group = 0;
   #runAt = 0; // bytes and frames before it
   #framesBefore = 0;
-  #flushAt = FIRST_FLUSH_FRAMES;
+  #flushAt = FIRST_FRAMES;
   #scheduled = false;
   #closed = false;
   readonly #late = new Queue<() => boolean>();
@@ -64,7 +59,7 @@ export class Staging {
   readonly #onTickEnd = (): void => {
     this.#scheduled = false;
     this.flush();
-    this.#flushAt = FIRST_FLUSH_FRAMES;
+    this.#flushAt = FIRST_FRAMES;
   };
 
   /** @param onSettled is given the total of settled messages whenever the engine has told it */
@@ -96,7 +91,7 @@ export class Staging {
     this.#pool.release(frame);
     if (++this.#frames >= this.#flushAt) {
       this.flush();
-      if (this.#flushAt < FLUSH_FRAMES) this.#flushAt *= 2;
+      this.#flushAt = nextBatch(this.#flushAt);
     } else if (!this.#scheduled) {
       this.#scheduled = true;
       process.nextTick(this.#onTickEnd);

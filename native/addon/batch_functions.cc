@@ -189,11 +189,11 @@ napi_value wants_spin(napi_env env, napi_callback_info info) {
   return as_boolean(env, arguments.port().wants_spin());
 }
 
-/** spin(port): true: there is something to drain, and the port is not parked any more. */
+/** spin(port): how a look for a moment longer ended, see LookResult. */
 napi_value spin(napi_env env, napi_callback_info info) {
   Arguments<1> arguments(env, info);
   if (!arguments.good()) return arguments.refuse("spin(port)");
-  return as_boolean(env, arguments.port().spin());
+  return as_number(env, static_cast<uint32_t>(arguments.port().spin()));
 }
 
 /** wantCredits(port): settled total. */

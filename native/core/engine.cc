@@ -10,7 +10,9 @@
 #include "core/reactor.h"
 #include "core/shared.h"
 #include "os/clock.h"
+#include "os/processors.h"
 #include "os/resolver.h"
+#include "os/scheduling.h"
 #include "os/sockets.h"
 
 namespace tofu {
@@ -33,6 +35,8 @@ bool start_thread(Reactor* reactor, pthread_t* thread) {
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);
   auto run = [](void* argument) -> void* {
+    // With one processor it would only interrupt whoever it works for.
+    if (usable_processors() > 1) prefer_short_slices();
     static_cast<Reactor*>(argument)->run();
     return nullptr;
   };

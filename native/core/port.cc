@@ -4,6 +4,7 @@
 // last time.
 #include "core/port.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cstring>
 #include <new>
@@ -36,6 +37,9 @@ constexpr std::chrono::microseconds kNumberSleep{100};
 constexpr uint32_t kBlockBytes = 2048;
 /** What one drain copies, about: what is copied is read soon, and should be in the cache then, with the objects that stand for it. */
 constexpr size_t kDrainBytes = 16 * 1024;
+
+/** How long a thread looks before its event loop has a turn: about as long as an answer over loopback takes. */
+constexpr uint64_t kLookNs = 10'000;
 
 size_t aligned(size_t size) { return (size + 7) & ~size_t{7}; }
 size_t record_size(uint32_t bytes) { return aligned(sizeof(RunRecord) + bytes); }
@@ -401,33 +405,45 @@ bool Port::park() {
   if (inbox->woken_soon) spinner_.note_short_sleep();
   inbox->woken_soon = false;
   inbox->parked = true;
+  looking_ = false;
   inbox->parked_at_ns = engine_.shared().kernel.clock->now_ns();
   return true;
 }
 
-bool Port::spin() {
+LookResult Port::spin() {
   Shared& shared = engine_.shared();
+  uint64_t now = shared.kernel.clock->now_ns();
   {
     auto inbox = inbox_.access();
-    if (!inbox->parked) return false;
+    if (!inbox->parked && !looking_) return LookResult::parked;
     inbox->parked = false;
   }
-  count(shared.counters.waits);
-  bool found = spinner_.look(*shared.kernel.clock, shared.options.spin_ns(), [this] {
+  if (!looking_) {
+    count(shared.counters.waits);
+    looks_until_ns_ = now + shared.options.spin_ns();
+  }
+  uint64_t left_ns = looks_until_ns_ > now ? looks_until_ns_ - now : 0;
+  bool found = left_ns > 0 && spinner_.look(*shared.kernel.clock, std::min(left_ns, kLookNs), [this] {
     drive();
     return arrived_some_.load(std::memory_order_acquire);
   });
+  looking_ = !found && left_ns > kLookNs && spinner_.worth_it();
+  if (looking_) return LookResult::undecided;
   if (found) {
     count(shared.counters.waitHits);
-    return true;
+    return LookResult::found;
   }
+  spinner_.note_vain();
   shared.driver.stop();
   auto inbox = inbox_.access();
   inbox->parked = inbox->events.empty();
-  return !inbox->parked;
+  return inbox->parked ? LookResult::parked : LookResult::found;
 }
 
-void Port::unpark() { inbox_.access()->parked = false; }
+void Port::unpark() {
+  looking_ = false;
+  inbox_.access()->parked = false;
+}
 
 uint32_t Port::want_credits() {
   credits_wanted_.store(true, std::memory_order_seq_cst);

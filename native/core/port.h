@@ -65,6 +65,9 @@ struct DrainResult {
   size_t needed = 0;   // bytes of the next event, when the slab had no room for it
 };
 
+/** What a thread knows that has looked for a moment. */
+enum class LookResult : uint8_t { parked, found, undecided };
+
 enum class WaitResult : uint8_t { ready, timed_out, gone };
 
 class Port : public ListNode {
@@ -95,8 +98,11 @@ class Port : public ListNode {
   void unpark();
   /** Whether parked threads were woken so soon lately that looking for a moment longer would have spared the sleep. */
   bool wants_spin() const { return spinner_.worth_it(); }
-  /** A parked thread looks for a moment longer: true: there is something to drain, and it is not parked any more. */
-  bool spin();
+  /**
+   * A parked thread looks for a moment longer. Found: there is something to drain, and it is not parked any more. Undecided: not parked,
+   * and to be called again when the thread's event loop has had a turn, for others wait there too.
+   */
+  LookResult spin();
   /** The doorbell rings once when more is settled than what this returns. */
   uint32_t want_credits();
   /** Blocks; negative: without limit. */
@@ -182,6 +188,8 @@ class Port : public ListNode {
   Fifo<Event> draining_;  // application thread: taken from the inbox, not yet copied
   EventShelf spent_;      // application thread: copied events, for the inbox
   Spinner spinner_;
+  bool looking_ = false;         // application thread: spin() was undecided
+  uint64_t looks_until_ns_ = 0;  // application thread
   mutable uint32_t settled_told_ = 0;
   std::atomic<bool> ringing_{false};
   std::atomic<bool> detach_requested_{false};

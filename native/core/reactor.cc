@@ -101,6 +101,7 @@ bool Reactor::spin() {
   bool found = spinner_.look(*shared_.kernel.clock, options().spin_ns(),
                              [this] { return (has_posted_work() && !memory_short_) || poll(0) > 0; });
   if (found) count(shared_.counters.spinHits);
+  else spinner_.note_vain();
   return found;
 }
 

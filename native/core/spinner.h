@@ -21,6 +21,10 @@ class Spinner {
   }
   /** Also while look() rests and finds nothing: a thread that goes on driving for one turn more sleeps less than one that stops. */
   bool worth_it() const { return credit_ > 0; }
+  /** It was looked for as long as it may be, in vain. */
+  void note_vain() {
+    if (credit_ > 0) credit_--;
+  }
   /** Looks for at most `limit_ns`; true: `found()` was. */
   template <typename Found>
   bool look(Clock& clock, uint64_t limit_ns, Found found) {
@@ -42,7 +46,6 @@ class Spinner {
       note_slow(now);
       return found();
     }
-    if (credit_ > 0) credit_--;
     return false;
   }
 

@@ -231,10 +231,17 @@ class App {
     do {
       pump();
       if (condition()) return true;
-      if (port_->park() && !port_->spin()) port_->unpark();
+      if (port_->park() && look() == LookResult::parked) port_->unpark();
     } while (SteadyClock::now() < deadline);
     ADD_FAILURE() << "looked in vain for: " << what << (engine_gone ? " (the engine is gone)" : "");
     return false;
+  }
+  /** A parked thread with nothing else to do looks until that is over. */
+  LookResult look() {
+    for (;;) {
+      LookResult result = port_->spin();
+      if (result != LookResult::undecided) return result;
+    }
   }
   /** Until the engine has taken all that was posted: from then on a post may be sent inline. */
   bool wait_taken() {

@@ -903,6 +903,26 @@ TEST_P(DrivingTest, AThreadThatLooksFindsWhatAPeerSends) {
   EXPECT_TRUE(in_time) << "drives " << counters.drives.load() << ", looks " << counters.waits.load() << ", response " << id;
 }
 
+/** Sockets and timers of the application wait in the same event loop. */
+TEST_P(DrivingTest, AThreadThatLooksStopsForAMomentAndIsNotParked) {
+  App app(patient(options()));
+  Pair pair(&app, address());
+  uint64_t id = 0;
+  LookResult look = LookResult::parked;
+  auto deadline = test::SteadyClock::now() + test::Milliseconds(test::kDeadlineMs);
+  while (look != LookResult::undecided) {
+    ASSERT_LT(test::SteadyClock::now(), deadline) << "it looked to the end every time";
+    ASSERT_NO_FATAL_FAILURE(ping_until_driving(&app, pair, &id));
+    if (app.port()->park()) look = app.port()->spin();
+  }
+  int rings = app.bell.rings();
+  app.post(pair.client, OpCode::request, ++id);
+  EXPECT_EQ(app.look(), LookResult::found);
+  EXPECT_EQ(app.bell.rings(), rings);
+  EXPECT_EQ(app.next(pair.server, "the request").id(), id);
+  EXPECT_EQ(app.port()->spin(), LookResult::parked) << "nobody parked it again";
+}
+
 TEST_P(DrivingTest, ANumberThatIsOnItsWayBackIsWaitedForThoughTheEngineIsHeldUp) {
   EngineOptions few = options();
   few.max_channels = 1;

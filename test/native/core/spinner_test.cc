@@ -22,7 +22,11 @@ bool something() { return true; }
 
 class SpinnerTest : public testing::Test {
  protected:
-  bool look(bool (*found)()) { return spinner_.look(clock_, kLimitNs, found); }
+  bool look(bool (*found)()) {
+    bool is_found = spinner_.look(clock_, kLimitNs, found);
+    if (!is_found) spinner_.note_vain();
+    return is_found;
+  }
   /** Giving way takes long, again and again: others want the core. */
   void make_busy() {
     clock_.step = kMs / 5;

@@ -234,7 +234,7 @@ class Owner {
   void rest() {
     uint64_t how = random_() % 3;
     if (how == 0) {
-      if (app_->port()->park() && !app_->port()->spin()) app_->port()->unpark();
+      if (app_->port()->park() && app_->port()->spin() == LookResult::parked) app_->port()->unpark();
       return;
     }
     if (how == 1) {
@@ -548,7 +548,7 @@ TEST(Stress, TheReactorChangesHandsAndNothingIsLost) {
     answer();
     uint64_t what = random() % 100;
     if (what < 94) {
-      if (app.port()->park() && !app.port()->spin()) app.port()->unpark();
+      if (app.port()->park() && app.port()->spin() == LookResult::parked) app.port()->unpark();
     } else if (what < 96) {
       app.port()->wait(1);
     } else if (what < 99) {

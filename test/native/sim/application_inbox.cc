@@ -64,7 +64,7 @@ bool Application::drain() {
 
 /** Who has parked looks for a moment longer, and may run the reactor itself meanwhile. */
 void Application::look() {
-  if (port_->spin()) parked_ = false;
+  if (port_->spin() != LookResult::parked) parked_ = false;
 }
 
 void Application::drain_all() {
