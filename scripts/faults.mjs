@@ -353,6 +353,22 @@ export const FAULTS = [
     'this.#staging.command(Command.forget, number, generation, 0);',
     '',
   ]),
+  fault('look-never-continued', nativeEngine, 'unit/native-engine/looking', 'until it is decided', [
+    'else if (look === LookResult.undecided) this.#spinSoon();',
+    '',
+  ]),
+  fault('batches-stay-large', 'native-engine/staging.ts', 'unit/native-engine/staging', 'begins with a small batch', [
+    'this.flush();\n    this.#flushAt = FIRST_FRAMES;',
+    'this.flush();',
+  ]),
+  fault('batches-never-grow', 'native-engine/staging.ts', 'unit/native-engine/staging', 'in growing batches', [
+    'this.#flushAt = nextBatch(this.#flushAt);',
+    '',
+  ]),
+  fault('first-posts-wait', engine, 'unit/fallback-engine/pace', 'in growing batches', [
+    'this.flush();\n      this.#flushAt = FIRST_FRAMES;',
+    'this.flush();',
+  ]),
   onNative('waits-without-parking', nativeEngine, 'channels', 'order', [
     'if (this.#binding.park(this.#port)) {',
     'if (this.#port > 0) {',
