@@ -331,7 +331,7 @@ export const FAULTS = [
   ]),
 
   // ── the native engine: its half in TypeScript ──
-  onNative('end-acknowledged-early', nativeChannel, 'pool', 'pool-end-behind-backlog', [
+  fault('end-acknowledged-early', nativeChannel, 'unit/native-engine/channel', 'and not before', [
     'if (this.#first === null) this.#acknowledgeEnd();',
     'this.#acknowledgeEnd();',
   ]),
