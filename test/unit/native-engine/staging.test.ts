@@ -6,6 +6,9 @@ import { Staging } from '../../../lib/native-engine/staging';
 
 const PORT = 1;
 const GROUP = 1;
+const CHANNEL = 1;
+// What describes a run, and which word of it counts its frames.
+const RUN_WORDS = 6;
 const FRAMES_OF_RUN = 3;
 
 /** Staging whose binding writes down how many frames it is given at a time. */
@@ -14,14 +17,14 @@ function staging() {
   let settled = 0;
   const flush = (_port: number, _memory: Uint8Array, runs: Uint32Array, count: number): number => {
     let frames = 0;
-    for (let run = 0; run < count; run++) frames += runs[run * 6 + FRAMES_OF_RUN];
+    for (let run = 0; run < count; run++) frames += runs[run * RUN_WORDS + FRAMES_OF_RUN];
     batches.push(frames);
     return (settled += frames);
   };
   const pool = new Pool(0, 2 * MOST_FRAMES);
   const subject = new Staging({ flush } as unknown as Binding, PORT, pool, () => undefined);
-  const post = (count: number, channel = 1): void => {
-    for (let i = 0; i < count; i++) subject.post(pool.takeAlways(), channel, 1, GROUP);
+  const post = (count: number): void => {
+    for (let i = 0; i < count; i++) subject.post(pool.takeAlways(), CHANNEL, 1, GROUP);
   };
   return { post, batches };
 }
