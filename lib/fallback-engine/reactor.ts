@@ -1,5 +1,5 @@
 // reactor.ts: the fallback engine: owns the channels, groups and numbers of one engine on node:net.
-// One turn: sockets deliver chunks to their connections, receivers take frames and post, and at the end of the tick every
+// One turn: sockets deliver chunks to their connections, receivers take frames and post, and after some posts, at the latest at the end of the tick, every
 // connection with new frames sends them in one write. Thread: the one that made it.
 // Invariant: `#channels` holds exactly the channels whose number is in use, until their last word is taken.
 import { CONNECT_TO } from '../protocol/constants';
