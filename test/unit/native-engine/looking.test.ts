@@ -27,6 +27,7 @@ function engineThatLooks(...answers: number[]) {
       asked.push('drain');
       return 0;
     },
+    detach: () => undefined, // when the engine is collected
   };
   const loaded = { binding: binding as unknown as Binding, path: 'a stub', passedOver: '' };
   return { engine: new NativeEngine(resolveOptions({}), loaded), asked };
