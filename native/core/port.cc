@@ -405,7 +405,7 @@ bool Port::park() {
   if (inbox->woken_soon) spinner_.note_short_sleep();
   inbox->woken_soon = false;
   inbox->parked = true;
-  looking_ = false;
+  looks_until_ns_ = 0;
   inbox->parked_at_ns = engine_.shared().kernel.clock->now_ns();
   return true;
 }
@@ -415,10 +415,10 @@ LookResult Port::spin() {
   uint64_t now = shared.kernel.clock->now_ns();
   {
     auto inbox = inbox_.access();
-    if (!inbox->parked && !looking_) return LookResult::parked;
+    if (!inbox->parked && looks_until_ns_ == 0) return LookResult::parked;
     inbox->parked = false;
   }
-  if (!looking_) {
+  if (looks_until_ns_ == 0) {
     count(shared.counters.waits);
     looks_until_ns_ = now + shared.options.spin_ns();
   }
@@ -427,8 +427,8 @@ LookResult Port::spin() {
     drive();
     return arrived_some_.load(std::memory_order_acquire);
   });
-  looking_ = !found && left_ns > kLookNs && spinner_.worth_it();
-  if (looking_) return LookResult::undecided;
+  if (!found && left_ns > kLookNs && spinner_.worth_it()) return LookResult::undecided;
+  looks_until_ns_ = 0;
   if (found) {
     count(shared.counters.waitHits);
     return LookResult::found;
@@ -441,7 +441,7 @@ LookResult Port::spin() {
 }
 
 void Port::unpark() {
-  looking_ = false;
+  looks_until_ns_ = 0;
   inbox_.access()->parked = false;
 }
 

@@ -188,8 +188,7 @@ class Port : public ListNode {
   Fifo<Event> draining_;  // application thread: taken from the inbox, not yet copied
   EventShelf spent_;      // application thread: copied events, for the inbox
   Spinner spinner_;
-  bool looking_ = false;         // application thread: spin() was undecided
-  uint64_t looks_until_ns_ = 0;  // application thread
+  uint64_t looks_until_ns_ = 0;  // application thread; 0: spin() was not undecided
   mutable uint32_t settled_told_ = 0;
   std::atomic<bool> ringing_{false};
   std::atomic<bool> detach_requested_{false};
