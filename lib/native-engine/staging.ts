@@ -35,7 +35,6 @@ export class Staging {
   readonly #port: number;
   readonly #pool: Pool;
   readonly #onSettled: (total: number) => unknown;
-  // No Buffer: what its prototype adds keeps the compiler from calling set() without a look-up.
   readonly #memory = new Uint8Array(STAGING_BYTES);
   readonly #words = new Int32Array(this.#memory.buffer);
   readonly #runs = new Uint32Array(MOST_FRAMES * RUN_WORDS);

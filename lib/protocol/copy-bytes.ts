@@ -1,5 +1,6 @@
-// copy-bytes.ts: copies bytes into memory at a place, the way that is cheap for a Buffer too.
-// A Buffer's prototype is so large that V8 keeps it as a dictionary, where looking up set() costs half as much as copying a small message.
+// copy-bytes.ts: copies bytes into memory at a place, without looking for the function that does it.
+// V8 compiles hot code in another thread, which cannot see what a typed array inherits: `target.set()` would stay a look-up
+// of 5 ns each time, half of what copying a small message costs.
 
 // eslint-disable-next-line @typescript-eslint/unbound-method -- called with a receiver below
 const { set } = Uint8Array.prototype;

@@ -7,7 +7,7 @@ import { floodChannel } from './flood.mjs';
 
 let engine = null;
 const groups = [];
-const connections = new Map(); // by channel number
+const connections = []; // by channel number
 
 class Connection {
   reuse = true; // request() copies: the caller may use its buffer again
@@ -41,7 +41,7 @@ class Connection {
 
 function receive(message) {
   const { ampe } = engine;
-  const connection = connections.get(message.channelNumber);
+  const connection = connections[message.channelNumber];
   const { opCode } = message;
   if (opCode === OpCode.HelloResponse) connection.settle(message);
   else if (!message.isFromEngine && opCode === OpCode.Response) connection.onReply(connection, message.body.bytes());
@@ -73,6 +73,6 @@ export function connectWith(backend, ctx) {
   clientAddress(ctx).format(hello);
   const { channelNumber } = group.post(hello);
   const connection = new Connection(group, channelNumber, ctx);
-  connections.set(channelNumber, connection);
+  connections[channelNumber] = connection;
   return connection.opened;
 }
