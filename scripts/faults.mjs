@@ -234,7 +234,14 @@ export const FAULTS = [
     'if (targets.length > 1) this.#attempt(targets.slice(1));',
     'if (targets.length > 9) this.#attempt(targets.slice(1));',
   ]),
-  fault('no-keep-alive', net, 'system', 'keep-alive', ['socket.setKeepAlive(true, keepAliveMs);', '']),
+  fault('no-keep-alive', net, 'system', 'keep-alive', [
+    'socket.setKeepAlive(true, 1000 * Math.min(Math.ceil(keepAliveMs / 1000), MAX_KEEP_ALIVE_S));',
+    '',
+  ]),
+  fault('keep-alive-rounded-down', net, 'system', 'keep-alive', [
+    'Math.ceil(keepAliveMs / 1000)',
+    'keepAliveMs / 1000',
+  ]),
 
   // ── pool and backpressure ──
   fault('credit-leaked', pool, 'pool', 'pool-resume', [

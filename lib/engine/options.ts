@@ -24,7 +24,7 @@ export interface Options {
   handshakeTimeoutMs?: number | undefined;
   /** For the peer to finish after our Bye is out; starts again with every byte that moves. Default 5 000. */
   closeTimeoutMs?: number | undefined;
-  /** Idle time on TCP before the first keep-alive probe. Default 60 000. */
+  /** Idle time on TCP before the first keep-alive probe, rounded up to whole seconds, at most 32 767 of them. Default 60 000. */
   keepAliveMs?: number | undefined;
   /** File mode of listening Unix sockets, 0 to 0o777. Default 0o600. */
   udsMode?: number | undefined;

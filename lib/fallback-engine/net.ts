@@ -175,9 +175,13 @@ type WriteDone = (error?: Error | null) => void;
 export interface TcpSettings {
   keepAliveMs: number;
 }
+/** The longest idle time that Linux takes. */
+const MAX_KEEP_ALIVE_S = 32_767;
+
 function tune(socket: net.Socket, { keepAliveMs }: TcpSettings): void {
   socket.setNoDelay(true);
-  socket.setKeepAlive(true, keepAliveMs);
+  // Node rounds down, and with less than a second or more than the system takes it leaves the two hours of the system.
+  socket.setKeepAlive(true, 1000 * Math.min(Math.ceil(keepAliveMs / 1000), MAX_KEEP_ALIVE_S));
 }
 
 export interface DialRequest extends TcpSettings {
