@@ -20,7 +20,7 @@ export interface NativeStats {
   inlineSends: bigint;
   /** Batches of one channel that were left to the engine's thread. */
   queuedRuns: bigint;
-  /** Those of them that were so large that they are sent from where the posting thread has put them. */
+  /** Of these, the large ones (from 2 KiB on), which are not copied a second time. */
   queuedBlocks: bigint;
   /** System calls that wrote, inline ones included; messagesOut divided by it is the batch size of sending. */
   sendCalls: bigint;
@@ -54,18 +54,23 @@ export interface AmpeStats {
   poolTotal: number;
   /** Channels with a socket, or being connected; accepted connections that have not said Hello included. */
   channels: number;
+  /** Listeners that are open or opening. */
   listeners: number;
+  /** Groups that are not destroyed; on the native engine those of all its threads. */
   groups: number;
   /** Messages from peers that were delivered. */
   messagesIn: bigint;
   /** Messages the kernel has taken whole. */
   messagesOut: bigint;
+  /** Bytes of those that came in, the 16 of each binary header included. */
   bytesIn: bigint;
+  /** Bytes of those that went out, the 16 of each binary header included. */
   bytesOut: bigint;
   /** How often a receiver stood before waiting frames with no message free. */
   poolEmptyEpisodes: bigint;
   /** Connections that were reset because the peer broke the protocol, unseen ones included. */
   protocolViolations: bigint;
+  /** Connections that could not be accepted; on the fallback engine only for want of a channel number. */
   acceptFailures: bigint;
   /** There on the native engine only. */
   native?: NativeStats;
@@ -85,7 +90,9 @@ export interface Ampe {
   get(strategy?: 'always' | 'poolOnly'): Message | null;
   /**
    * Waits for a message of the pool, first come, first served: what bounds a producer when peers do not read.
-   * @throws (rejects) AmpeError `pool_empty` when the time is up, `shutdown_started`; `signal.reason`; RangeError
+   * @param options `timeoutMs` 0: does not wait; undefined or Infinity: for ever
+   * @throws (rejects) AmpeError `pool_empty` when the time is up, `shutdown_started`; `signal.reason`; RangeError for a negative or
+   *   NaN timeout
    * @see docs/PROTOCOL.md section 5
    */
   acquire(options?: WaitOptions & { timeoutMs?: number | undefined }): Promise<Message>;
@@ -103,6 +110,7 @@ export interface Ampe {
    * @see docs/PROTOCOL.md section 6
    */
   destroy(group: ChannelGroup): Promise<void>;
+  /** What the engine has counted until now; after its end, what it had counted then. Costs some microseconds. */
   stats(): AmpeStats;
 }
 
@@ -230,22 +238,24 @@ export class AmpeOfEngine implements Ampe {
   }
 }
 
-const NATIVE_STATS: readonly (keyof NativeStats)[] = [
-  ...(['doorbells', 'wakes', 'inlineSends', 'queuedRuns', 'queuedBlocks'] as const),
-  ...([
-    'sendCalls',
-    'readCalls',
-    'turns',
-    'spins',
-    'spinHits',
-    'parks',
-    'drives',
-    'waits',
-    'waitHits',
-    'batches',
-    'batchedEvents',
-  ] as const),
-];
+const NATIVE_STATS = [
+  'doorbells',
+  'wakes',
+  'inlineSends',
+  'queuedRuns',
+  'queuedBlocks',
+  'sendCalls',
+  'readCalls',
+  'turns',
+  'spins',
+  'spinHits',
+  'parks',
+  'drives',
+  'waits',
+  'waitHits',
+  'batches',
+  'batchedEvents',
+] as const satisfies readonly (keyof NativeStats)[];
 function nativeStats(counters: ReadonlyMap<string, number>): NativeStats {
   const entries = NATIVE_STATS.map((name) => [name, BigInt(counters.get(name) ?? 0)] as const);
   return Object.fromEntries(entries) as unknown as NativeStats;

@@ -2,11 +2,11 @@
 // The owner of a group has it as part of its ChannelGroup; other threads have nothing else.
 // Invariant: a message is the caller's, unchanged, until post() or updateReceiver() has succeeded.
 import { OP_CODE_MASK, ORIGIN_BIT, WIRE_MASK } from './protocol/constants';
-import { AmpeError, invalidArgument } from './protocol/ampe-error';
+import { AmpeError, explain, invalidArgument } from './protocol/ampe-error';
 import { messageIdOf, postedHeader, type BinaryHeader } from './protocol/header';
-import { OpCode } from './protocol/op-code';
+import { OpCode, opCodeName } from './protocol/op-code';
 import { isSound, refuseMessage } from './protocol/post-check';
-import { AmpeStatus, statusName } from './protocol/status';
+import { AmpeStatus } from './protocol/status';
 import type { Engine, PostingGroup } from './engine/engine';
 import type { Frame } from './engine/frame';
 import { statusSignal } from './engine/status-frames';
@@ -91,10 +91,8 @@ export class GroupPoster {
     return new AmpeError(AmpeStatus.NotAllowed, 'not_allowed: the message belongs to another engine');
   }
   #refusal(status: AmpeStatus, message: Message): AmpeError {
-    const { channelNumber, messageId } = message;
-    return new AmpeError(status, `${statusName(status)}: post() on channel ${channelNumber}`, {
-      channelNumber,
-      messageId,
-    });
+    const { opCode, channelNumber, messageId } = message;
+    const what = `${explain(status)}; post() of a ${opCodeName(opCode)} on channel ${channelNumber}`;
+    return new AmpeError(status, what, { channelNumber, messageId });
   }
 }

@@ -96,14 +96,18 @@ export class Message implements Disposable {
       throw invalidArgument('messageId', 'a bigint or a number', value);
     }
     if (typeof value === 'number' && !Number.isSafeInteger(value)) {
-      throw new AmpeError(AmpeStatus.InvalidMessageId, `invalid_message_id: ${value}`);
+      throw new AmpeError(AmpeStatus.InvalidMessageId, `invalid_message_id: ${value} is no safe integer; use a bigint`);
     }
     const id = BigInt(value);
-    if (id < 0n || id > MAX_ID) throw new AmpeError(AmpeStatus.InvalidMessageId, `invalid_message_id: ${id}`);
+    if (id < 0n || id > MAX_ID)
+      throw new AmpeError(AmpeStatus.InvalidMessageId, `invalid_message_id: ${id} is not 0 to 2^64 - 1`);
     frame.idHigh = Number(id >> 32n) | 0;
     frame.idLow = Number(id & 0xffffffffn) | 0;
   }
-  /** Whether more messages of the same id follow. Only on Request, Response and Signal; post() refuses it elsewhere. */
+  /**
+   * Whether more messages of the same id follow. Only on Request, Response and Signal; post() refuses it elsewhere.
+   * @throws AmpeError `null_message`; TypeError for another type
+   */
   get more(): boolean {
     return (this._live().flags & MORE_BIT) !== 0;
   }
@@ -112,27 +116,33 @@ export class Message implements Disposable {
     if (typeof value !== 'boolean') throw invalidArgument('more', 'a boolean', value);
     frame.flags = value ? frame.flags | MORE_BIT : frame.flags & ~MORE_BIT;
   }
-  /** Who made it: the application (the peer's, or this one by updateReceiver) or the local engine. */
+  /**
+   * Who made it: the application (the peer's, or this one by updateReceiver) or the local engine.
+   * @throws AmpeError `null_message`
+   */
   get origin(): Origin {
     return (this._live().flags & ORIGIN_BIT) !== 0 ? 1 : 0;
   }
-  /** What the engine says with it; success (0) on everything a peer sent. */
+  /** What the engine says with it; success (0) on everything a peer sent. @throws AmpeError `null_message` */
   get status(): AmpeStatus {
     return rawToStatus(this._live().status);
   }
-  /** Whether the local engine made it: a status, or a message that comes back. Ask this first. */
+  /**
+   * Whether the local engine made it: a status, or a message that comes back. Ask this first.
+   * @throws AmpeError `null_message`
+   */
   get isFromEngine(): boolean {
     return this.origin === 1;
   }
-  /** Whether an application made it. */
+  /** Whether an application made it. @throws AmpeError `null_message` */
   get isFromApplication(): boolean {
     return this.origin === 0;
   }
-  /** The same as {@link more}. */
+  /** The same as {@link more}. @throws AmpeError `null_message` */
   get hasMore(): boolean {
     return this.more;
   }
-  /** Whether the message is still yours. The one property that never throws. */
+  /** Whether the message is still yours. The one property that never throws; all others and all methods do when it is not. */
   get owned(): boolean {
     return this._frame !== null;
   }
@@ -150,7 +160,10 @@ export class Message implements Disposable {
   binaryHeader(): BinaryHeader {
     return snapshotOf(this._live());
   }
-  /** A copy with everything the message has, from the same pool (past its bound if need be). */
+  /**
+   * A copy with everything the message has, from the same pool (past its bound if need be).
+   * @throws AmpeError `null_message`
+   */
   clone(): Message {
     const from = this._live();
     const to = this._pool.takeAlways();
@@ -161,7 +174,10 @@ export class Message implements Disposable {
     to.bodyMemory.set(from.body(), to.bodyAt);
     return Message._of(this._pool, to);
   }
-  /** Empties it: opcode Request, channel, id and status 0, no text headers, no body. */
+  /**
+   * Empties it: opcode Request, channel, id and status 0, no text headers, no body.
+   * @throws AmpeError `null_message`
+   */
   reset(): void {
     this._live().clear();
   }
@@ -218,6 +234,7 @@ export class TextHeaders implements Iterable<[name: string, value: string]> {
     for (const [key, value] of this) if (key === name) values.push(value);
     return values;
   }
+  /** Whether there is a value of that name. */
   has(name: string): boolean {
     return this.get(name) !== undefined;
   }
@@ -235,7 +252,7 @@ export class TextHeaders implements Iterable<[name: string, value: string]> {
    */
   setBytes(raw: Uint8Array): this {
     const frame = this.#message._live();
-    const bytes = bytesOf(raw, 'raw');
+    const bytes = bytesOf(raw, 'raw', 'a Uint8Array');
     checkHeadersLength(bytes.length);
     frame.resizeHeaders(bytes.length);
     frame.headersMemory.set(bytes, frame.headersAt);
@@ -335,7 +352,7 @@ export class Body {
       writeText(frame, data, at);
       return;
     }
-    const bytes = bytesOf(data, 'data');
+    const bytes = bytesOf(data, 'data', 'a string or a Uint8Array');
     checkBodyLength(at + bytes.length);
     frame.resizeBody(at + bytes.length);
     copyBytes(frame.bodyMemory, bytes, frame.bodyAt + at);
@@ -350,11 +367,12 @@ function writeText(frame: Frame, text: string, at: number): void {
 }
 function badOpCode(value: unknown): Error {
   if (typeof value !== 'number') return invalidArgument('opCode', 'a number', value);
-  return new AmpeError(AmpeStatus.InvalidOpCode, `invalid_op_code: ${value}`);
+  return new AmpeError(AmpeStatus.InvalidOpCode, `invalid_op_code: ${value} is none, see OpCode`);
 }
 function badChannelNumber(value: unknown): Error {
   if (typeof value !== 'number') return invalidArgument('channelNumber', 'a number', value);
-  return new AmpeError(AmpeStatus.InvalidChannelNumber, `invalid_channel_number: ${value}`);
+  const told = `invalid_channel_number: ${value} is not 0 to ${LAST_CHANNEL}`;
+  return new AmpeError(AmpeStatus.InvalidChannelNumber, told);
 }
 function badReserve(byteLength: unknown): Error {
   if (typeof byteLength !== 'number') return invalidArgument('byteLength', 'a number', byteLength);
@@ -378,10 +396,10 @@ function checkBodyLength(length: number): void {
   if (!(length >= 0 && length <= MAX_BODY_BYTES)) throw badBodyLength(length);
 }
 /** Any Uint8Array; those of another realm are no instances of ours. */
-function bytesOf(value: unknown, name: string): Uint8Array {
+function bytesOf(value: unknown, name: string, expected: string): Uint8Array {
   if (value instanceof Uint8Array) return value;
   if (ArrayBuffer.isView(value) && Object.prototype.toString.call(value) === '[object Uint8Array]') {
     return value as Uint8Array;
   }
-  throw invalidArgument(name, 'a Uint8Array', value);
+  throw invalidArgument(name, expected, value);
 }

@@ -5,6 +5,7 @@ import { AmpeStatus, OpCode, Reactor, errorToStatus, type Ampe, type ChannelGrou
 import { answerBye, connect, isEndOf, runAlone, tryPost, type Channel, type RecipeOptions } from './support/connection';
 import { EchoServices, startServer, type Services } from './services';
 
+/** How often to ask, and when to give up. */
 export interface HeartbeatOptions {
   /** Time between two beats; default 5 s. */
   intervalMs?: number | undefined;

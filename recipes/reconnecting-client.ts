@@ -17,6 +17,7 @@ import { findFreeTcpPort } from 'tofu-ampe/testing';
 import { ask, connect, disconnect, runAlone, tryPost, type Channel, type RecipeOptions } from './support/connection';
 import { answerHelloOrBye, startServer, type RunningServer, type Services } from './services';
 
+/** Bounds of the delays between attempts. */
 export interface BackoffOptions {
   /** Bound of the first delay; default 100 ms. */
   initialMs?: number | undefined;
@@ -39,6 +40,7 @@ export function* backoff(options: BackoffOptions = {}): Generator<number, undefi
 }
 // #endregion
 
+/** What a {@link ReconnectingClient} may be told. */
 export interface ReconnectOptions extends BackoffOptions {
   /** Cancels: says Bye if connected, then rejects with signal.reason. */
   signal?: AbortSignal | undefined;

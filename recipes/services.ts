@@ -76,6 +76,7 @@ export function answerHelloOrBye(group: ChannelGroup, message: Message): boolean
   return true;
 }
 
+/** What {@link serve} may be told. */
 export interface ServeOptions {
   /** Ends the loop. */
   signal?: AbortSignal | undefined;

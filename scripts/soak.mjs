@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // soak.mjs: what only shows after a while: memory under a flood that nobody receives, and connections that come and go.
-// (a) A producer floods with acquire() another process that does not receive: the memory of both stays under the ceiling
-//     that the README states, and when the other one starts to receive, every message is there, in order.
+// (a) A producer floods with acquire() another process that does not receive: the memory of both stays under a ceiling,
+//     and when the other one starts to receive, every message is there, in order.
 // (b) Connect and Bye, over and over: no handle is left and the heap does not grow.
 // Prints the figures; exit code 0 only when all of it held.
 // Usage: node scripts/soak.mjs [--long]     short: 2 s and 1,000 cycles; long: 10 s and 10,000 cycles
@@ -14,14 +14,14 @@ import { ensureBuild } from './ensure-build.mjs';
 
 const self = fileURLToPath(import.meta.url);
 const BODY_BYTES = 60_000;
-/** Bytes one message may take at most: a slot of the pool. */
-const SLOT_BYTES = 131_136;
+/** Bytes one message may take, as the README has it: twice its size, and 6 KiB. */
+const MESSAGE_BYTES = 2 * BODY_BYTES + 6 * 1024;
 const MAX_POOL_MSGS = 64;
 /**
  * The pool, what one connection keeps outside it (a read chunk and a partial frame, twice for what is being copied), and
  * 48 MiB for what a heap that is not under pressure lets lie: buffers are freed when it is collected.
  */
-const GROWTH_CEILING_BYTES = MAX_POOL_MSGS * SLOT_BYTES + 2 * (65_536 + 131_086) + 48 * 2 ** 20;
+const GROWTH_CEILING_BYTES = MAX_POOL_MSGS * MESSAGE_BYTES + 2 * (65_536 + 131_086) + 48 * 2 ** 20;
 const STEP_DEADLINE_MS = 60_000;
 /** Heap that cycles may leave behind: caches of the runtime that fill once, not something per cycle. */
 const HEAP_GROWTH_BYTES = 3 * 2 ** 20;

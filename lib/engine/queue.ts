@@ -2,7 +2,7 @@
 // Knows nothing of what it holds. Invariant: a slot outside [head, head + length) holds undefined, so nothing is
 // kept alive by a queue it has left.
 
-/** A growing ring. All operations are O(1); `push` is amortised. */
+/** A growing ring. `push` is O(1) amortised, `remove` linear, everything else O(1). */
 export class Queue<T> {
   #items: (T | undefined)[] = new Array<T | undefined>(8).fill(undefined);
   #head = 0;

@@ -119,10 +119,6 @@ export class NativeEngine implements Engine, EngineThreads, EngineOfChannel, Inb
   get closed(): boolean {
     return this.#closed;
   }
-  /** Whether every call of the engine goes nowhere. */
-  get detached(): boolean {
-    return this.#detached;
-  }
 
   // ── groups and posting ──
 

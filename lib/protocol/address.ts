@@ -19,7 +19,9 @@ const MAX_PATH_BYTES_ELSEWHERE = 103;
 
 /** What an address object needs of a message; every Message has it. */
 export interface AddressableMessage {
+  /** Becomes HelloRequest or WelcomeRequest. */
   opCode: OpCode;
+  /** Get the address as their only field. */
   readonly textHeaders: {
     get(name: string): string | undefined;
     append(name: string, value: string): unknown;

@@ -53,6 +53,11 @@ const explanations: readonly string[] = [
   'unknown error',
 ];
 
+/** The name of a status and what it means, for a person: the text of an error that knows no more. */
+export function explain(status: AmpeStatus): string {
+  return `${statusName(status)}: ${explanations[status]}`;
+}
+
 /**
  * What this package throws and rejects with. Wrong types are a TypeError with code `ERR_INVALID_ARG_TYPE` instead, and
  * options or timeouts out of range a RangeError.
@@ -75,10 +80,9 @@ export class AmpeError extends Error {
    */
   constructor(status: AmpeStatus, message?: string, details: AmpeErrorDetails = {}) {
     const known = rawToStatus(status) || AmpeStatus.UnknownError;
-    const name = statusName(known);
-    super(message ?? `${name}: ${explanations[known]}`, 'cause' in details ? { cause: details.cause } : undefined);
+    super(message ?? explain(known), 'cause' in details ? { cause: details.cause } : undefined);
     this.status = known;
-    this.code = details.code ?? `ERR_AMPE_${name.toUpperCase()}`;
+    this.code = details.code ?? `ERR_AMPE_${statusName(known).toUpperCase()}`;
     if (details.channelNumber !== undefined) this.channelNumber = details.channelNumber;
     if (details.messageId !== undefined) this.messageId = details.messageId;
   }

@@ -1,6 +1,6 @@
 // reactor.h: the loop of an engine: takes what application threads post, does every socket operation, hands back what came.
 // Layer: core. Knows the kernel only through the interfaces in os/, so that a test can drive it turn by turn.
-// Owner: the Engine. Thread: one at a time: the engine's, or a test's.
+// Owner: the Engine. Thread: one at a time, who has the driver: the engine's, an application's as its guest, or a test's.
 // Invariant: channels_[n] is the channel whose number n is in use; an object that ended is deleted at the end of the turn.
 #pragma once
 

@@ -34,6 +34,7 @@ export type Channel = Pick<BinaryHeader, 'channelNumber' | 'messageId'>;
 
 /** A listener: its channel, and its address with the real port. */
 export interface Listener extends Channel {
+  /** The text of the address, as {@link connect} takes it. */
   address: string;
 }
 

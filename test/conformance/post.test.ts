@@ -47,6 +47,22 @@ rule('post-refusal-keeps-message', 'the message is unchanged and can be correcte
   expect(await peer.frame()).toMatchObject({ proto: WIRE.Response | 0x20, id: 5n, headers: 'k:v\r\n' });
 });
 
+rule('post-refusal-keeps-message', 'the error says which message was refused and what is wrong with it', (cell) => {
+  const side = cell.side();
+  const message = side.message({ op: 'Request', id: 7 });
+  expect(() => side.group.post(message)).toThrow(
+    expect.objectContaining({
+      message: expect.stringMatching(
+        /^invalid_channel_number: the channel number .+; post\(\) of a Request on channel 0$/,
+      ),
+      code: 'ERR_AMPE_INVALID_CHANNEL_NUMBER',
+      channelNumber: 0,
+      messageId: 7n,
+    }),
+  );
+  side.ampe.put(message);
+});
+
 rule('post-1-null-message', 'posted, put, disposed, updated, null, undefined', async (cell) => {
   const side = cell.side();
   const { peer, channel } = await cell.acceptedRaw(side);

@@ -2,11 +2,13 @@
 // its own that finds the package by its name. And the script that fills the README does what it says.
 
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 
 import { transformSync } from '@swc/core';
+
+import { DefaultOptions } from '../../lib/engine/options';
 
 const root = resolve(__dirname, '../..');
 const scratch = mkdtempSync(join(tmpdir(), 'ta-readme-'));
@@ -32,6 +34,22 @@ function codeOf(source: string): string {
   const block = /^```\w*\n([\s\S]*?)^```$/m.exec(readme.slice(at));
   if (block === null) throw new Error(`no code follows the marker of ${source}`);
   return block[1];
+}
+
+/** A default as a program would write it. */
+function shown(name: string, value: number | string): string {
+  if (typeof value === 'string') return `\`'${value}'\``;
+  return name === 'udsMode' ? `0o${value.toString(8)}` : String(value);
+}
+
+/** The environment variables of this package that the code below a folder names. */
+function variablesIn(folder: string): string[] {
+  const names = new Set<string>();
+  for (const file of readdirSync(folder, { recursive: true, encoding: 'utf8' })) {
+    if (!file.endsWith('.js')) continue;
+    for (const [name] of readFileSync(join(folder, file), 'utf8').matchAll(/TOFU_AMPE_\w+/g)) names.add(name);
+  }
+  return [...names].sort();
 }
 
 beforeAll(() => {
@@ -72,6 +90,15 @@ describe('the README', () => {
       expect(source).toMatch(/^recipes\//);
       expect(codeOf(source)).toBe(`${code}\n`);
     }
+  });
+
+  test('lists the options with their defaults, and the environment variables that are read', () => {
+    const section = /^## Options\n([\s\S]*?)^## /m.exec(readme)![1];
+    const rows = [...section.matchAll(/^\| `(\w+)` +\| (\S+) +\|/gm)].map(([, name, value]) => [name, value]);
+    const options = Object.entries(DefaultOptions).map(([name, value]) => [name, shown(name, value)]);
+    expect(rows.filter(([name]) => !name.startsWith('TOFU_')).sort()).toEqual(options.sort());
+    const variables = [...section.matchAll(/^\| `(TOFU_AMPE_\w+)`/gm)].map(([, name]) => name);
+    expect(variables.sort()).toEqual(variablesIn(join(root, 'dist/lib')));
   });
 
   test('has no JavaScript or TypeScript that is not taken from somewhere', () => {
