@@ -69,7 +69,7 @@ for (let i = 0; i < AREA; i++) from[i] = i & 255;
 const STEP = 24_593; // odd, larger than any region: neighbours are no help
 
 function copies() {
-  for (const size of [32, 80, 256, 1024, 16384]) {
+  for (const size of [32, 80, 256, 1024, 4096, 16384]) {
     const mask = AREA / 2 - 1;
     const label = (how) => `copy ${size} B: ${how}`;
     const run = (how, one) => measure(label(how), one);
@@ -98,6 +98,11 @@ function copies() {
     const ready = from.subarray(0, size);
     run('dst.set(view that exists)', (n) => {
       for (let k = 0, o = 0; k < n; k++, o = (o + STEP) & mask) to.set(ready, (o * 3) & mask);
+      return to[7];
+    });
+    const { set } = Uint8Array.prototype;
+    run('set.call(dst, view that exists)', (n) => {
+      for (let k = 0, o = 0; k < n; k++, o = (o + STEP) & mask) set.call(to, ready, (o * 3) & mask);
       return to[7];
     });
     run('copyWithin in one buffer', (n) => {

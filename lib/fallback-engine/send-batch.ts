@@ -6,7 +6,7 @@ import type { Queue } from '../engine/queue';
 
 /** One batch: what a Unix socket's buffer takes at most by default. */
 const BATCH_BYTES = 208 * 1024;
-/** Above this a view, 20 to 40 ns and a buffer more in the write, costs less than a copy: 4 KiB take about 110 ns. */
+/** Above this a view, 20 to 40 ns and a buffer more in the write, costs less than a copy: 4 KiB take 110 to 200 ns. */
 const COPY_BYTES = 4096;
 /** Fewer than the 1024 buffers a gathering write may have, three for each frame. */
 const MAX_BUFFERS = 1000;
