@@ -76,7 +76,11 @@ describe.each(backends)('on the %s engine', (backend) => {
         reactor.unref();`,
       'unreferenced, with a connection, a receiver and traffic': `
         ${TRAFFIC}
-        setTimeout(() => reactor.unref(), 50);`,
+        const look = setInterval(() => {
+          if (ampe.stats().messagesIn < 1_000n) return;
+          clearInterval(look);
+          reactor.unref();
+        }, 5);`,
       'unreferenced while a graceful close waits for its peer': `
         const net = require('node:net');
         const { once } = require('node:events');
@@ -163,8 +167,17 @@ describe.each(backends)('on the %s engine', (backend) => {
         await group.waitReceive();
         process.stdin.once('data', () => { console.log('word'); void reactor.destroy(); });
         process.stdin.unref();
-        // By now the flood has filled what is kept, and nothing but the unread channel is left.
-        setTimeout(() => console.log('ready'), 100);`);
+        // When the flood has filled what is kept, nothing but the unread channel is left.
+        let before = 0n;
+        let still = 0;
+        const look = setInterval(() => {
+          const { bytesIn } = ampe.stats();
+          still = bytesIn > 0n && bytesIn === before ? still + 1 : 0;
+          before = bytesIn;
+          if (still < 5) return;
+          clearInterval(look);
+          console.log('ready');
+        }, 20);`);
       await client.printed('ready');
       client.process.stdin!.write('end\n');
       await client.printed('word');
