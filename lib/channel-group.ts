@@ -5,16 +5,18 @@ import { AmpeError, invalidArgument } from './protocol/ampe-error';
 import type { BinaryHeader } from './protocol/header';
 import { AmpeStatus } from './protocol/status';
 import type { Engine, EngineGroup } from './engine/engine';
-import { atTurnEnd } from './engine/turn-end';
+import { atTurnEnd, turns } from './engine/turn-end';
 import { GroupPoster } from './group-poster';
 import { Message } from './message';
 import { notShared, shutdownStarted } from './refusals';
 import { attachedGroup } from './select-engine';
 import { refuseWait, Wait, type WaitOptions } from './wait';
 
-/** How long an always-ready receiver may keep timers and sockets waiting, and how many messages it may take meanwhile. */
-const TURN_MS = 1;
+/** Messages after which a receiver gives way in any case. */
 const TURN_MESSAGES = 1024;
+/** Messages between two looks at the clock, where they are so fast that looking would cost. */
+const MOST_BETWEEN_LOOKS = 16;
+const SLOW_MS = 1 / MOST_BETWEEN_LOOKS;
 
 declare const groupHandleBrand: unique symbol;
 /** A group as it travels to another thread. */
@@ -114,7 +116,6 @@ class Receive<T> extends Wait<T> {
   readonly #group: ChannelGroupOfEngine;
   readonly #take: Take<T>;
   readonly #timedOut: T;
-  #parked = false;
   #takeTurnBack: (() => void) | null = null; // while others have theirs
 
   constructor(
@@ -134,21 +135,16 @@ class Receive<T> extends Wait<T> {
   giveWay(referenced: boolean): void {
     this.#takeTurnBack = atTurnEnd(() => {
       this.#takeTurnBack = null;
+      turns.noteEnd();
       this.onReadable();
     }, referenced);
   }
-  /** What comes from now on comes in another turn of the event loop. */
-  park(): void {
-    this.#parked = true;
-  }
   onReadable(): void {
     if (this.#takeTurnBack !== null) return;
-    if (this.#parked) this.#group._turn();
     const taken = this.#take(this.#group);
     if (taken !== null) this.resolve(taken);
   }
   protected onTimeout(): void {
-    this.#group._turn();
     // A frame that came in the same turn goes first: a timeout loses nothing.
     this.resolve(this.#take(this.#group) ?? this.#timedOut);
   }
@@ -164,8 +160,11 @@ export class ChannelGroupOfEngine implements ChannelGroup {
   readonly #group: EngineGroup;
   readonly #poster: GroupPoster;
   #receive: Pick<Receive<unknown>, 'onReadable' | 'reject'> | null = null; // while a receiver waits
-  #taken = 0; // messages taken since the event loop last had a turn, as far as we know
-  #turnStart = 0;
+  #turn = 0; // the last turn of the event loop that was seen here, and what was taken since
+  #taken = 0;
+  #lookAt = 1; // messages after which the clock is looked at, how many later again, and when it was
+  #stride = 1;
+  #lookedAt = 0;
 
   constructor(engine: Engine) {
     this.#engine = engine;
@@ -289,17 +288,12 @@ export class ChannelGroupOfEngine implements ChannelGroup {
     if (overdue) receive.giveWay(this.#engine.referenced);
     // What was posted leaves before the wait; the messages this frees may be what the wait is for.
     this.#group.waiting(1);
-    receive.park();
     return receive.promise;
   }
   /** @internal */
   _takeOne(): Message | null {
     const frame = this.#group.take();
     return frame === null ? null : Message._of(this.#engine.pool, frame);
-  }
-  /** The event loop has had a turn since the last message was taken. @internal */
-  _turn(): void {
-    this.#taken = 0;
   }
   /** The wait is over. @internal */
   _received(): void {
@@ -309,12 +303,18 @@ export class ChannelGroupOfEngine implements ChannelGroup {
 
   /** Whether timers and sockets have waited long enough for this receiver. */
   #isOverdue(): boolean {
-    const taken = this.#taken++;
-    if (taken === 0) {
-      this.#turnStart = performance.now();
-      return false;
+    if (this.#turn !== turns.seen) {
+      this.#turn = turns.seen;
+      this.#taken = 0;
+      this.#lookAt = this.#stride = 1;
     }
-    if (taken >= TURN_MESSAGES) return true;
-    return (taken & 15) === 0 || (taken & (taken - 1)) === 0 ? performance.now() - this.#turnStart > TURN_MS : false;
+    return ++this.#taken >= this.#lookAt && this.#look();
+  }
+  #look(): boolean {
+    const now = performance.now();
+    this.#stride = now - this.#lookedAt > SLOW_MS ? 1 : Math.min(2 * this.#stride, MOST_BETWEEN_LOOKS);
+    this.#lookedAt = now;
+    this.#lookAt = this.#taken + this.#stride;
+    return this.#taken >= TURN_MESSAGES || turns.isOverdue(this.#engine.referenced);
   }
 }

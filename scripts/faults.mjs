@@ -326,6 +326,14 @@ export const FAULTS = [
     'const overdue = this.#isOverdue();\n        const message',
     'const overdue = this.#isOverdue() && false;\n        const message',
   ]),
+  onNative('calls-taken-for-turns', 'engine/turn-end.ts', 'waiting', 'no-starvation', [
+    'if (now - this.#seenAt > TURN_MS) {',
+    'if (now < this.#seenAt) {',
+  ]),
+  onNative('rings-never-postponed', nativeEngine, 'unit/native-engine/looking', 'gives way to others', [
+    'if (turns.isOverdue(this.#holds)) {',
+    'if (turns.isOverdue(this.#holds) && this.#detached) {',
+  ]),
 
   // ── shutdown ──
   fault('queued-not-returned', mailbox, 'shutdown', 'destroy-group-returns', [

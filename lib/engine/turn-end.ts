@@ -1,4 +1,4 @@
-// turn-end.ts: when everything else of this turn of the event loop has had its time.
+// turn-end.ts: when everything else of this turn of the event loop has had its time, and whether it waits for that too long.
 // Knows the event loop only. Invariant: what is not referenced neither holds the process nor waits for something else to happen.
 
 /**
@@ -14,3 +14,37 @@ export function atTurnEnd(callback: () => void, referenced: boolean): () => void
   const timer = setTimeout(callback, 1).unref();
   return () => clearTimeout(timer);
 }
+
+/** How long messages that are always there may keep timers and sockets waiting. */
+const TURN_MS = 1;
+
+/**
+ * The turns of this thread's event loop, as far as anybody looks. That something calls from outside JavaScript does not mean
+ * that a turn is over: Node calls a thousand times in one as long as each call finds the next one asked for. So the end of
+ * a turn is waited for when none was seen for a while, and what lasts until then lasts too long.
+ */
+class Turns {
+  /** Grows with each end that was seen. */
+  seen = 0;
+  #seenAt = 0;
+  #watchedAt = 0; // since when an end is waited for
+  #watching = false;
+
+  /** Whoever asks gives way then. `referenced`: as for atTurnEnd(). */
+  isOverdue(referenced: boolean): boolean {
+    const now = performance.now();
+    if (this.#watching) return now - this.#watchedAt > TURN_MS;
+    if (now - this.#seenAt > TURN_MS) {
+      this.#watching = true;
+      this.#watchedAt = now;
+      atTurnEnd(this.noteEnd, referenced);
+    }
+    return false;
+  }
+  readonly noteEnd = (): void => {
+    this.seen++;
+    this.#seenAt = performance.now();
+    this.#watching = false;
+  };
+}
+export const turns = new Turns();

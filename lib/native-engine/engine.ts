@@ -2,7 +2,7 @@
 // Posting goes through Staging, receiving through Inbox; here is who waits, who keeps the process alive, and how it all ends.
 // Thread: the one that made it. Owner: the application, and `held` below while something is open or somebody waits; the
 // doorbell knows it weakly, so that a forgotten engine can be collected.
-// Invariant: while somebody waits and this thread is in its event loop, the port is parked and the doorbell will ring, or #spin is due.
+// Invariant: while somebody waits and this thread is in its event loop, the port is parked and the doorbell will ring, or #spin or a postponed ring is due.
 import { AmpeError } from '../protocol/ampe-error';
 import { OpCode } from '../protocol/op-code';
 import { PostChannelState } from '../protocol/post-check';
@@ -17,7 +17,7 @@ import type { ResolvedOptions } from '../engine/options';
 import { NodeList } from '../engine/node-list';
 import { Pool } from '../engine/pool';
 import { channelClosedSignal, poolEmptySignal } from '../engine/status-frames';
-import { atTurnEnd } from '../engine/turn-end';
+import { atTurnEnd, turns } from '../engine/turn-end';
 import type { Binding } from './binding';
 import { NativeChannel, type EngineOfChannel } from './channel';
 import { NativeGroup } from './group';
@@ -84,6 +84,7 @@ export class NativeEngine implements Engine, EngineThreads, EngineOfChannel, Inb
   #holds = false;
   #parked = false;
   #spinning = false;
+  #postponed = false; // the doorbell has rung, and others have their turn first
   #arming = false;
   #closed = false;
   #gone = false;
@@ -338,6 +339,7 @@ export class NativeEngine implements Engine, EngineThreads, EngineOfChannel, Inb
   /** When everything else of this turn is done: answers that come at once spare this thread its sleep. */
   readonly #spin = (): void => {
     this.#spinning = false;
+    turns.noteEnd();
     if (!this.#parked || this.#detached) return;
     const look = this.#binding.spin(this.#port);
     if (look === LookResult.found) this.onDoorbell();
@@ -359,7 +361,13 @@ export class NativeEngine implements Engine, EngineThreads, EngineOfChannel, Inb
     });
   }
   onDoorbell(): void {
-    if (this.#detached) return;
+    if (this.#detached || this.#postponed) return;
+    if (turns.isOverdue(this.#holds)) {
+      // As if it had not rung yet: nobody parks, and so fetches, before that.
+      this.#postponed = true;
+      atTurnEnd(this.#onPostponed, this.#holds);
+      return;
+    }
     this.#parked = false;
     const expected = this.#expecting;
     this.#drain();
@@ -370,6 +378,11 @@ export class NativeEngine implements Engine, EngineThreads, EngineOfChannel, Inb
     if (this.#sockets && !this.#detached) this.#sockets = this.#binding.openSockets(this.#port) > 0;
     this.#hold();
   }
+  readonly #onPostponed = (): void => {
+    this.#postponed = false;
+    turns.noteEnd();
+    this.onDoorbell();
+  };
   waitSync(timeoutMs: number): void {
     if (this.#detached) return;
     this.#staging.flush();

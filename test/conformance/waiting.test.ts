@@ -2,7 +2,7 @@
 // Most cases need no connection: updateReceiver() is the arrival.
 
 import { getEventListeners } from 'node:events';
-import type { Message, WaitOptions } from 'tofu-ampe';
+import { echo, type Message, type WaitOptions } from 'tofu-ampe';
 import { eventually, rejection, rule, seen, turns, within, type Cell, type Side } from './support';
 
 /** Each kind of wait, giving what arrived as an array; an empty one means that it timed out. */
@@ -419,6 +419,35 @@ rule('no-starvation', 'timers and immediates run while the queue is never empty'
     side.group.updateReceiver(message);
   }
   expect({ timer, immediate }).toEqual({ timer: true, immediate: true });
+});
+
+rule('no-starvation', 'timers run while two groups of one thread never stop talking', async (cell) => {
+  const server = cell.side();
+  const client = server.sibling();
+  const { clientChannel: channel } = await cell.join(server, client, await server.listen());
+  let over = false;
+  const serve = async (): Promise<void> => {
+    while (!over) {
+      const message = await server.receive();
+      message.opCode = echo(message.opCode);
+      server.group.post(message);
+    }
+  };
+  const serving = serve();
+  let ticks = 0;
+  const ticking = setInterval(() => ticks++, 1);
+  cell.atEnd(() => clearInterval(ticking));
+  // A message takes ten microseconds or more: these are ten times as many as the ticks would let through.
+  let answers = 0;
+  while (ticks < 20 && answers < 20_000) {
+    client.post({ op: 'Request', channel });
+    client.ampe.put(await client.receive());
+    answers++;
+  }
+  over = true;
+  client.post({ op: 'Request', channel });
+  await serving;
+  expect(ticks).toBeGreaterThanOrEqual(20);
 });
 
 rule('no-starvation', 'the same for a for await loop and for receiveMany', async (cell) => {

@@ -58,6 +58,23 @@ test('what is found is fetched, and the port parked again', async () => {
   engine.waiting(-1);
 });
 
+test('a doorbell that rings again and again in one turn of the event loop gives way to others', async () => {
+  const { engine, asked } = engineThatLooks();
+  engine.waiting(1);
+  const end = performance.now() + 1_000;
+  let fetched = -1;
+  // It is known by then that a turn lasts: what comes later waits for the next one.
+  while (asked.length !== fetched && performance.now() < end) {
+    fetched = asked.length;
+    const next = performance.now() + 2;
+    while (performance.now() < next) engine.onDoorbell();
+  }
+  expect(asked.length).toBe(fetched);
+  await turns(1);
+  expect(asked.slice(fetched)).toEqual(['drain', 'park']);
+  engine.waiting(-1);
+});
+
 test('nobody looks any more when the wait is over', async () => {
   const { engine, asked } = engineThatLooks(UNDECIDED, UNDECIDED);
   engine.waiting(1);
