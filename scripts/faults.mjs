@@ -52,7 +52,7 @@ export const FAULTS = [
     'for (const connection of dirty.slice(1)) connection.flush();',
   ]),
   fault('slow-write-not-continued', connection, 'channels', 'order', [
-    "if (this.state !== 'ended' && this.#sendQueue.length > 0) this.#markDirty();",
+    "else if (this.state !== 'ended' && this.#sendQueue.length > 0) this.#markDirty();",
     '',
   ]),
   fault('mail-does-not-wake', mailbox, 'waiting', 'wait-for-ever', [
@@ -203,6 +203,10 @@ export const FAULTS = [
   fault('heard-behind-bye', states, 'close', 'behind-bye-request', [
     "data: ['byeHeard', 'drop'],",
     "data: ['byeHeard', 'deliver'],",
+  ]),
+  fault('late-post-overtakes-unsent', connection, 'close', 'bye-response-unasked', [
+    'if (this.#writing > 0) this.#sendQueue.push(frame);\n      else this.#bringBack(frame);',
+    'this.#bringBack(frame);',
   ]),
   fault('graceful-close-resets', connection, 'close', 'close-no-reset', [
     "else if (action === 'finish' || action === 'deliverFinish') this.#finish();",

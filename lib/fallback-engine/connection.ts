@@ -85,7 +85,12 @@ export class Connection implements MailSource, SocketEvents, FrameSink {
   post(frame: Frame): void {
     const { opCode } = frame;
     if (opCode === OpCode.ByeSignal) return this.#abort(frame);
-    if (this.state === 'ended' || this.state === 'finishing') return this.#bringBack(frame);
+    if (this.state === 'ended' || this.state === 'finishing') {
+      // Behind a write that goes on in spite of the end: what it holds may come back as well, and first.
+      if (this.#writing > 0) this.#sendQueue.push(frame);
+      else this.#bringBack(frame);
+      return;
+    }
     this.#sendQueue.push(frame);
     if (opCode === OpCode.ByeRequest) this.#step('postBye');
     else if (opCode === OpCode.ByeResponse) this.#step('postAnswer');
@@ -166,7 +171,8 @@ export class Connection implements MailSource, SocketEvents, FrameSink {
     }
     this.#movedAt = performance.now();
     for (let i = 0; i < frames && this.#sendQueue.length > 0; i++) this.#sentOne(this.#sendQueue.at(0)!.byteLength);
-    if (this.state !== 'ended' && this.#sendQueue.length > 0) this.#markDirty();
+    if (this.state === 'finishing') this.#bringBackQueue();
+    else if (this.state !== 'ended' && this.#sendQueue.length > 0) this.#markDirty();
   }
 
   /** Frames that lie whole in the first `bytes` are sent; returns how much of the next one is. */
@@ -191,9 +197,10 @@ export class Connection implements MailSource, SocketEvents, FrameSink {
   #failSending(code: string): void {
     if (this.#sendFailed !== null || this.state === 'ended') return;
     this.#sendFailed = code;
-    this.#unsentStatus = statusOfLoss(code);
-    if (isDeaf(this.state)) this.#lose(this.#unsentStatus, false);
-    else this.#arm(this.#engine.options.closeTimeoutMs);
+    const status = statusOfLoss(code);
+    if (isDeaf(this.state)) return this.#lose(status, false);
+    this.#unsentStatus = status;
+    this.#arm(this.#engine.options.closeTimeoutMs);
   }
 
   // ── receiving ──
@@ -349,7 +356,7 @@ export class Connection implements MailSource, SocketEvents, FrameSink {
     else if (action === 'finish' || action === 'deliverFinish') this.#finish();
     else if (action === 'conclude') {
       this.#unsentStatus = AmpeStatus.ChannelClosed;
-      if (this.#writing === 0) this.#bringBackQueue(); // else #lose() does
+      if (this.#writing === 0) this.#bringBackQueue(); // else when that write has ended
       this.#finish();
     }
   }
@@ -384,6 +391,7 @@ export class Connection implements MailSource, SocketEvents, FrameSink {
       this.#writing = 0;
       this.#sent(this.#slowFrom + this.#socket!.slowBytesTaken);
     }
+    if (this.state === 'finishing') this.#bringBackQueue(); // the reason was the peer's Bye
     this.state = next(this.state, 'gone')[0];
     clearTimeout(this.#timer);
     this.#unpause();

@@ -551,6 +551,22 @@ rule('reason-channel-closed', 'own ByeSignal, and a Bye of the peer that ends th
   expect(await reasonOf(cell, other, (peer) => peer.send({ op: WIRE.ByeResponse }))).toEqual(['engine channel_closed']);
 });
 
+rule(
+  'reason-channel-closed',
+  'a Bye of the peer that ends the channel, also when the peer leaves then',
+  async (cell) => {
+    for (const leave of ['halfClose', 'reset'] as const) {
+      const side = cell.side();
+      const end = async (peer: RawPeer): Promise<void> => {
+        peer.send({ op: WIRE.ByeResponse, id: 5 });
+        await side.expect({ op: 'ByeResponse', id: 5n });
+        peer[leave]();
+      };
+      expect(await reasonOf(cell, side, end)).toEqual(['engine channel_closed']);
+    }
+  },
+);
+
 rule('reason-channel-closed', 'a ByeRequest that waited behind data comes back with it', async (cell) => {
   const side = cell.side();
   const { peer, channel } = await cell.acceptedRaw(side);
