@@ -62,7 +62,7 @@ export const FAULTS = [
 
   // ── one outcome, last word ──
   fault('channel-closed-skipped', connection, 'channels', 'last-word-form', [
-    'else if (this.#runs.length === 0) this.#group.mailbox.addTail(this);',
+    'if (this.#runs.length === 0) this.#group.mailbox.addTail(this);',
     '',
   ]),
   fault('channel-closed-twice', mailbox, 'channels', 'last-word-once', [
@@ -70,8 +70,8 @@ export const FAULTS = [
     'if (source.ended) for (const each of [source, source]) this.#mail.push(each);',
   ]),
   fault('tail-before-frames', connection, 'wire', 'violation-keeps-valid', [
-    'else if (this.#runs.length === 0) this.#group.mailbox.addTail(this);',
-    'else this.#group.mailbox.addTail(this);',
+    'if (this.#runs.length === 0) this.#group.mailbox.addTail(this);',
+    'this.#group.mailbox.addTail(this);',
   ]),
   fault('unsent-dropped', connection, 'channels', 'unsent-comes-back', [
     'this.#tail.push(frame);',
@@ -145,8 +145,8 @@ export const FAULTS = [
     'this.#counters.protocolViolations++;\n    for (const each of this.#byNumber) if (each instanceof Connection && each !== connection) each.onClosed(null);',
   ]),
   fault('unseen-channel-reported', connection, 'channels', 'unseen-dies', [
-    'if (unseen) this.#engine.forgetUnseen(this);\n    else if',
-    'if',
+    'if (unseen) return this.#engine.forgetUnseen(this);',
+    '',
   ]),
   fault('no-handshake-deadline', connection, 'channels', 'unseen-handshake-deadline', [
     "if (this.state === 'greeting') this.#arm(this.#engine.options.handshakeTimeoutMs);",
@@ -337,6 +337,15 @@ export const FAULTS = [
   onNative('rings-never-postponed', nativeEngine, 'unit/native-engine/looking', 'gives way to others', [
     'if (turns.isOverdue(this.#holds)) {',
     'if (turns.isOverdue(this.#holds) && this.#detached) {',
+  ]),
+
+  fault('dead-peer-blocks-its-group', mailbox, 'pool', 'pool-dead-peer', [
+    'if (!this.#pool.takeForReading(this) && !this.#takeFromUnsendable()) return null;',
+    'if (!this.#pool.takeForReading(this)) return null;',
+  ]),
+  fault('broken-connection-unknown', reactor, 'core/engine_test', 'PostsThatCannotBeSentAreSettled', [
+    'broken_.push(connection);',
+    'static_cast<void>(connection);',
   ]),
 
   // ── shutdown ──

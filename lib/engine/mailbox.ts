@@ -25,6 +25,11 @@ export interface MailSource {
 export interface MailboxHost {
   /** Brings back the credits of what has left, or can leave now. */
   reclaim(urgent: boolean): void;
+  /**
+   * A receiver has no message for what waits. Messages that can never be sent stop counting, now and while that lasts: they come back
+   * behind what waits, and if they still counted, neither would ever come. True: some do no longer, at once.
+   */
+  reclaimUnsendable(): boolean;
   /** Fetches what has arrived and is not in the mailboxes yet. False: there is nothing. */
   refill(): boolean;
   makePoolEmpty(group: number): Frame;
@@ -134,9 +139,12 @@ export class Mailbox implements Reader {
     if (!this.#pool.takeForReading(this)) {
       this.#engine.reclaim(true); // what leaves now need not be waited for
       if (this.#ready.length === 0) return null; // or the end of the engine came with it, and everything is gone
-      if (!this.#pool.takeForReading(this)) return null;
+      if (!this.#pool.takeForReading(this) && !this.#takeFromUnsendable()) return null;
     }
     return this.#takeFrame();
+  }
+  #takeFromUnsendable(): boolean {
+    return this.#engine.reclaimUnsendable() && this.#ready.length > 0 && this.#pool.takeForReading(this);
   }
   /** The next frame of the channel whose turn it is; the credit for it is taken. */
   #takeFrame(): Frame {

@@ -103,6 +103,10 @@ export class Pool {
     this.#calm = false;
     this.onWanted?.();
   }
+  /** Whether a receiver has no message for what waits. */
+  get starves(): boolean {
+    return this.#starved.length > 0;
+  }
   /** Whether somebody waits for a credit. */
   get wanted(): boolean {
     return this.#waiters.length > 0 || this.#starved.length > 0;

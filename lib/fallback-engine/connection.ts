@@ -89,12 +89,14 @@ export class Connection implements MailSource, SocketEvents, FrameSink {
       // Behind a write that goes on in spite of the end: what it holds may come back as well, and first.
       if (this.#writing > 0) this.#sendQueue.push(frame);
       else this.#bringBack(frame);
+      if (this.#engine.pool.starves) this.uncountUnsendable();
       return;
     }
     this.#sendQueue.push(frame);
     if (opCode === OpCode.ByeRequest) this.#step('postBye');
     else if (opCode === OpCode.ByeResponse) this.#step('postAnswer');
     if (this.state !== 'connecting') this.#markDirty();
+    if (this.#sendFailed !== null && this.#engine.pool.starves) this.uncountUnsendable();
   }
 
   #abort(frame: Frame): void {
@@ -201,6 +203,15 @@ export class Connection implements MailSource, SocketEvents, FrameSink {
     if (isDeaf(this.state)) return this.#lose(status, false);
     this.#unsentStatus = status;
     this.#arm(this.#engine.options.closeTimeoutMs);
+    this.#engine.noteBroken(this);
+  }
+  /** What cannot be sent any more does not count, although it has not come back yet. What did not count before stands in front. */
+  uncountUnsendable(): void {
+    const { pool } = this.#engine;
+    for (const queue of [this.#tail, this.#sendQueue]) {
+      const held = queue === this.#sendQueue ? this.#writing : 0;
+      for (let i = queue.length - 1; i >= held && queue.at(i)!.counted; i--) pool.uncount(queue.at(i)!);
+    }
   }
 
   // ── receiving ──
@@ -364,6 +375,7 @@ export class Connection implements MailSource, SocketEvents, FrameSink {
   #finish(): void {
     this.#socket?.shutdownWrite();
     this.#arm(this.#engine.options.closeTimeoutMs);
+    this.#engine.noteBroken(this);
   }
   /** The close or handshake deadline; a byte that moves starts it again, an unread channel stops it. */
   #arm(ms: number): void {
@@ -399,8 +411,9 @@ export class Connection implements MailSource, SocketEvents, FrameSink {
     this.#bringBackQueue();
     if (reset) this.#socket?.reset();
     else this.#socket?.close();
-    if (unseen) this.#engine.forgetUnseen(this);
-    else if (this.#runs.length === 0) this.#group.mailbox.addTail(this);
+    if (unseen) return this.#engine.forgetUnseen(this);
+    this.#engine.noteBroken(this);
+    if (this.#runs.length === 0) this.#group.mailbox.addTail(this);
   }
   #bringBackQueue(): void {
     for (let frame = this.#sendQueue.shift(); frame !== undefined; frame = this.#sendQueue.shift()) {

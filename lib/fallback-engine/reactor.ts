@@ -35,6 +35,8 @@ export interface EngineOfConnection {
   markDirty(connection: Connection): void;
   hold(change: 1 | -1): void;
   atTurnEnd(callback: () => void): void;
+  /** It cannot send any more. */
+  noteBroken(connection: Connection): void;
   accept(group: GroupOfConnection, socket: StreamSocket): void;
   makeVisible(connection: Connection): void;
   forgetUnseen(connection: Connection): void;
@@ -74,6 +76,7 @@ export class FallbackEngine implements Engine, EngineOfConnection {
   readonly #byNumber: (Connection | Listener | undefined)[] = [];
   readonly #groups = new Map<number, FallbackGroup>();
   #dirty: Connection[] = [];
+  readonly #broken = new Set<Connection>(); // cannot send any more, and are not over yet
   #posted = 0;
   #flushAt = FIRST_FRAMES;
   #flushScheduled = false;
@@ -191,6 +194,14 @@ export class FallbackEngine implements Engine, EngineOfConnection {
   reclaim(): void {
     this.flush();
   }
+  reclaimUnsendable(): boolean {
+    for (const connection of this.#broken) connection.uncountUnsendable();
+    return this.#broken.size > 0;
+  }
+  noteBroken(connection: Connection): void {
+    this.#broken.add(connection);
+    if (this.pool.starves) connection.uncountUnsendable();
+  }
   /** Sockets bring what they have by themselves. */
   refill(): boolean {
     return false;
@@ -238,6 +249,7 @@ export class FallbackEngine implements Engine, EngineOfConnection {
     return this.#groups.get(this.channels.group[channel]);
   }
   #free(channel: Connection | Listener): void {
+    if (channel instanceof Connection) this.#broken.delete(channel);
     this.#byNumber[channel.channel] = undefined;
     this.#numbers.release(channel.channel);
   }

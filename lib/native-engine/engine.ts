@@ -27,7 +27,7 @@ import { addPort, connectPort, hold, release, removePort, type Loaded } from './
 import { Staging } from './staging';
 
 /** Orders to the engine's thread: the numbers are those of the binding, see `tables.commands`. */
-export const Command = { closeGroup: 1, endAck: 2, forget: 3, consumed: 4, destroyEngine: 5 } as const;
+export const Command = { closeGroup: 1, endAck: 2, forget: 3, consumed: 4, destroyEngine: 5, reclaim: 6 } as const;
 
 /** What a look for a moment longer ended with: the numbers are those of the binding. */
 const LookResult = { parked: 0, found: 1, undecided: 2 } as const;
@@ -213,6 +213,12 @@ export class NativeEngine implements Engine, EngineThreads, EngineOfChannel, Inb
       this.#staging.flush();
       this.#drain(); // credits of reserves come this way
     } else this.#staging.askSettled();
+  }
+  reclaimUnsendable(): boolean {
+    if (this.#detached) return false;
+    this.#staging.command(Command.reclaim, 0, 0, 0);
+    this.#drain(); // credits of reserves come this way
+    return true;
   }
   refill(): boolean {
     this.#staging.flush();

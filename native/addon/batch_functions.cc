@@ -133,7 +133,7 @@ napi_value command(napi_env env, napi_callback_info info) {
   const uint32_t b = arguments.number(3);
   const uint32_t c = arguments.number(4);
   const bool known =
-      kind >= static_cast<uint32_t>(Command::close_group) && kind <= static_cast<uint32_t>(Command::destroy_engine);
+      kind >= static_cast<uint32_t>(Command::close_group) && kind <= static_cast<uint32_t>(Command::reclaim);
   if (!arguments.good() || !known) {
     return arguments.refuse("command(port, one of tables.commands, number, number, number)");
   }

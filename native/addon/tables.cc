@@ -34,6 +34,7 @@ constexpr NamedNumber kCommands[] = {
     {"forget", static_cast<uint32_t>(Command::forget)},
     {"consumed", static_cast<uint32_t>(Command::consumed)},
     {"destroyEngine", static_cast<uint32_t>(Command::destroy_engine)},
+    {"reclaim", static_cast<uint32_t>(Command::reclaim)},
 };
 
 constexpr const char* kCounterNames[] = {

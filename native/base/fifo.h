@@ -29,6 +29,10 @@ class Fifo {
     item->next = nullptr;
     return item;
   }
+  template <typename Visit>
+  void each(Visit visit) const {
+    for (T* item = head_; item != nullptr; item = item->next) visit(item);
+  }
   /** Moves everything of `other` behind what is here. */
   void append(Fifo& other) {
     if (other.head_ == nullptr) return;

@@ -67,11 +67,13 @@ void Channel::acknowledge_end() {
 
 void Channel::bring_back(Event* block, Status status) {
   stamp_returned(block, status);
-  if (last_event_ == nullptr) {
+  tail_.push(block);
+}
+
+void Channel::hand_over_late() {
+  while (Event* block = tail_.take()) {
     label(block, EventKind::mail);
     reactor_.hand_over(group_, block);
-  } else {
-    tail_.push(block);
   }
 }
 

@@ -60,8 +60,13 @@ class Channel : public ListNode {
   virtual void abort() = 0;
   /** The application has seen the end of it: tail and last word follow. */
   void acknowledge_end();
-  /** Keeps a frame block that comes back with the tail, or sends it back at once when the tail is gone already. */
+  /**
+   * Keeps a frame block that comes back with the tail; when that is gone already, once the last word was taken. Until then it counts against
+   * who has posted it: another thread may go on posting as long as its owner has not looked.
+   */
   void bring_back(Event* block, Status status);
+  /** The last word was taken: what was posted behind the acknowledgement follows. */
+  void hand_over_late();
 
   uint32_t number() const { return number_; }
   uint32_t generation() const { return generation_; }
@@ -70,7 +75,6 @@ class Channel : public ListNode {
   bool is_listener() const { return is_listener_; }
   Timer* retry_timer() { return &retry_; }
   void set_opener(const uint8_t* id);
-  const uint8_t* opener_id() const { return opener_id_; }
   bool acknowledged() const { return last_event_ == nullptr; }
 
  protected:

@@ -54,6 +54,7 @@ Connection::~Connection() {
   delete dial_;
   while (Event* block = queue_.take()) drop_block(block);
   while (Event* block = late_.take()) drop_block(block);
+  BrokenNode::unlink();
 }
 
 // ── from the application ──
@@ -86,14 +87,17 @@ bool Connection::post(Piece* piece) {
   }
   if (can_send() && !blocked_) reactor_.mark_dirty(this);
   else update_interest();
+  queue_unsendable(piece->port);
   return true;
 }
 
 void Connection::post(Event* block) {
   if (is_late(block->sent)) {
     // What is queued before it may come back as well, and first.
+    Port* poster = block->poster;
     if (!queue_.empty() || !late_.empty()) late_.push(block);
     else bring_back(block, state_ == ChannelState::ended ? unsent_status_ : Status::channel_closed);
+    queue_unsendable(poster);
     return;
   }
   own_gate();
@@ -221,12 +225,36 @@ void Connection::fail_sending(Status status) {
   if (send_failed_ || state_ == ChannelState::ended) return;
   send_failed_ = true;
   unsent_status_ = status;
+  mark_broken();
   if (is_deaf(state_)) {
     lose(status, false);
     return;
   }
   arm(reactor_.options().close_timeout_ms);
   update_interest();
+}
+
+void Connection::mark_broken() {
+  if (!BrokenNode::linked()) reactor_.add_broken(this);
+}
+
+/** The port has posted something. */
+void Connection::queue_unsendable(Port* port) {
+  if (BrokenNode::linked() && port != nullptr && port->starves) settle_unsendable(port);
+}
+
+void Connection::settle_unsendable(Port* port) {
+  auto settle = [&](Event* block) {
+    if (block->poster != port) return;
+    reactor_.settle(port, block->tag, block->count);
+    port->block_gone();
+    block->poster = nullptr;
+    port->starves = false;
+  };
+  // Behind the Byes the rest of a frame may still be on its way out.
+  if (send_failed_) queue_.each_block(settle);
+  late_.each(settle);
+  tail_.each(settle);
 }
 
 // ── the end ──
@@ -250,6 +278,7 @@ void Connection::step(ChannelEvent event) {
 
 /** Both Byes are done: nothing more to say, read to the end. */
 void Connection::finish() {
+  mark_broken();
   reactor_.sockets().shutdown_write(fd_);
   arm(reactor_.options().close_timeout_ms);
   update_interest();
@@ -273,6 +302,7 @@ void Connection::lose(Status status, bool reset) {
   late_status_ = status;
   close_socket(reset);
   bring_back_queue();
+  mark_broken();
   if (unseen) reactor_.forget_unseen(this);
   else tell_ended();
 }
@@ -313,7 +343,7 @@ void Connection::destroy() {
     close_socket(true);
   }
   while (Event* block = queue_.take()) {
-    reactor_.settle(block->poster, block->tag, block->count);
+    if (block->poster != nullptr) reactor_.settle(block->poster, block->tag, block->count);
     drop_block(block);
   }
   tail_.append(late_);

@@ -27,7 +27,7 @@ inline Status status_of_loss(OsError error) {
   return error == OsError::peer_gone ? Status::peer_disconnected : Status::communication_failed;
 }
 
-class Connection final : public Channel, public PausedNode {
+class Connection final : public Channel, public PausedNode, public BrokenNode {
  public:
   Connection(Reactor& reactor, Group* group, uint32_t number, uint32_t generation)
       : Channel(reactor, group, number, generation, false) {}
@@ -43,6 +43,8 @@ class Connection final : public Channel, public PausedNode {
   /** The same for data frames in a block of their own, which it takes. */
   void post(Event* block);
   void abort() override;
+  /** What the port has posted and cannot be sent any more is settled, although it has not come back yet. */
+  void settle_unsendable(Port* port);
   /** Sends what is queued until the socket is full. */
   void flush();
   void on_ready(Interest ready) override;
@@ -69,6 +71,8 @@ class Connection final : public Channel, public PausedNode {
   void note_failed_write(OsError error);
   bool is_late(uint32_t sent) const;
   void fail_sending(Status status);
+  void mark_broken();
+  void queue_unsendable(Port* port);
   // Receiving.
   void read();
   bool read_once(bool* more);

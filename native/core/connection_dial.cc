@@ -4,6 +4,7 @@
 
 #include "core/connection.h"
 #include "core/reactor.h"
+#include "os/clock.h"
 #include "protocol/address.h"
 #include "protocol/text_headers.h"
 
@@ -55,7 +56,7 @@ void Connection::start_dial() {
   reactor_.timers().start(&timer_, dial_->ends_at_ms);
   Shared& shared = reactor_.shared();
   if (!shared.kernel.resolver->resolve(endpoint.host.data(), endpoint.host.size(), endpoint.port, token(),
-                                       reactor_.resolution_sink())) {
+                                       dial_->ends_at_ms * kNsPerMs, reactor_.resolution_sink())) {
     connect_failed(Status::connect_failed);
   }
 }

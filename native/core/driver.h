@@ -10,6 +10,7 @@
 #include <condition_variable>
 #include <cstdint>
 #include <mutex>
+#include <thread>
 
 namespace tofu {
 
@@ -28,14 +29,19 @@ class Driver {
   bool is_driven() const { return driven_.load(std::memory_order_relaxed); }
   /** It is going to sleep: the engine's thread looks after the sockets again. */
   void stop() {
-    if (!driven_.load(std::memory_order_relaxed)) return;
-    bool watched;
-    {
-      std::lock_guard<std::mutex> lock(mutex_);
+    // The engine's thread may have seen it do something else and taken over: then there is nothing to stop, and its turns are not
+    // waited for.
+    while (driven_.load(std::memory_order_relaxed)) {
+      if (!mutex_.try_lock()) {
+        std::this_thread::yield();
+        continue;
+      }
       driven_.store(false, std::memory_order_relaxed);
-      watched = watched_;
+      bool watched = watched_;
+      mutex_.unlock();
+      if (watched) stopped_.notify_one();
+      return;
     }
-    if (watched) stopped_.notify_one();
   }
 
   // ── the engine's thread ──

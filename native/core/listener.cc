@@ -2,6 +2,7 @@
 // Invariant: a listener that cannot accept does not stay in the poller's set: it pauses, or waits for a number.
 #include "core/listener.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <cstring>
 
@@ -103,7 +104,7 @@ void Listener::start(Event* welcome) {
   }
   Shared& shared = reactor_.shared();
   if (!shared.kernel.resolver->resolve(endpoint.host.data(), endpoint.host.size(), endpoint.port, token(),
-                                       reactor_.resolution_sink())) {
+                                       kNoDeadline, reactor_.resolution_sink())) {
     end(Status::listen_failed);
   }
 }
@@ -224,8 +225,14 @@ void Listener::on_timer() { update_interest(kReadable); }
 
 void Listener::update_interest(Interest interest) {
   if (ended_ || fd_ < 0 || interest == interest_) return;
-  if (reactor_.watch(this, fd_, interest_, interest) == OsError::none) interest_ = interest;
-  else end(Status::listen_failed);
+  if (reactor_.watch(this, fd_, interest_, interest) == OsError::none) {
+    interest_ = interest;
+  } else if (welcome_ != nullptr) {
+    end(Status::listen_failed);
+  } else {
+    // It has listened already: memory may be there again soon.
+    reactor_.timers().start(&timer_, reactor_.now_ms() + std::max(pause_ms_, kPauseMs));
+  }
 }
 
 }  // namespace tofu

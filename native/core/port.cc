@@ -91,6 +91,7 @@ uint32_t Port::take_number() {
   uint32_t number = shared.numbers.access()->take();
   if (number != 0) return number;
   for (int i = 0; i < kNumberYields + kNumberSleeps && !queue_.all_consumed(); i++) {
+    if (shared.stop.load(std::memory_order_relaxed)) return 0;
     if (drive()) continue;
     if (i < kNumberYields) std::this_thread::yield();
     else std::this_thread::sleep_for(kNumberSleep);
@@ -103,12 +104,20 @@ uint32_t Port::open_channel(uint32_t group_id, bool listener, uint32_t* generati
   Shared& shared = engine_.shared();
   uint32_t number = take_number();
   if (number == 0) return 0;
+  if (announce(number, group_id, listener, generation)) return number;
+  shared.numbers.access()->release(number);
+  // A listener may wait for one.
+  shared.number_returned.store(true, std::memory_order_release);
+  wake_engine();
+  return 0;
+}
+
+/** Makes the number one that may be posted to; false: there is no such group any more. */
+bool Port::announce(uint32_t number, uint32_t group_id, bool listener, uint32_t* generation) {
+  Shared& shared = engine_.shared();
   auto groups = shared.groups.access();
   Group* group = groups->find(group_id);
-  if (group == nullptr || group->closing.load(std::memory_order_relaxed)) {
-    shared.numbers.access()->release(number);
-    return 0;
-  }
+  if (group == nullptr || group->closing.load(std::memory_order_relaxed)) return false;
   PostEntry& post = shared.posts[number];
   *generation = post.generation.load(std::memory_order_relaxed) + 1;
   if (*generation == 0) *generation = 1;
@@ -120,7 +129,7 @@ uint32_t Port::open_channel(uint32_t group_id, bool listener, uint32_t* generati
   post.state.store(static_cast<uint8_t>(listener ? PostState::listener : PostState::open), std::memory_order_release);
   group->unstarted.fetch_add(1, std::memory_order_relaxed);
   group->port->socket_opened();
-  return number;
+  return true;
 }
 
 // ── application thread: posting ──
@@ -301,7 +310,8 @@ bool Port::command(Command kind, uint32_t a, uint32_t b, uint32_t c) {
 bool Port::drive() {
   Shared& shared = engine_.shared();
   bool alone = shared.has_guests && shared.port_count.load(std::memory_order_relaxed) == 1;
-  if (!alone || !shared.driver.try_begin()) return false;
+  // Stopping is the engine's thread's, which takes the reactor when nobody drives any more.
+  if (!alone || shared.stop.load(std::memory_order_relaxed) || !shared.driver.try_begin()) return false;
   if (shared.finished.load(std::memory_order_relaxed)) {
     shared.driver.end(false);
     return false;
@@ -380,6 +390,7 @@ DrainResult Port::drain(uint8_t* slab, size_t at, size_t capacity, Record* recor
     if (event->kind == EventKind::mail || event->kind == EventKind::tail) record.a = event->poster == this ? 1 : 0;
     records[result.records++] = record;
     if (holds_frames(*event) && event->count > 0) break;
+    if (event->kind == EventKind::violation) untold_violations_.fetch_sub(1, std::memory_order_relaxed);
     spent_.put(draining_.take());
   }
   result.more = !draining_.empty();

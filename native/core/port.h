@@ -44,7 +44,7 @@ struct Run {
   uint32_t group;
 };
 
-enum class Command : uint32_t { close_group = 1, end_ack = 2, forget = 3, consumed = 4, destroy_engine = 5 };
+enum class Command : uint32_t { close_group = 1, end_ack = 2, forget = 3, consumed = 4, destroy_engine = 5, reclaim = 6 };
 
 /** What a drain writes, in words. The layout is part of the contract with JavaScript. */
 struct Record {
@@ -125,6 +125,9 @@ class Port : public ListNode {
   void note_socket_closed();
   /** The next publish() rings although nobody waits. */
   void must_ring() { must_ring_ = true; }
+  /** Whether one more violation is told, or only counted: peers cause them, and the thread may not look for long. */
+  bool may_tell_violation() const { return untold_violations_.load(std::memory_order_relaxed) < kMostUntoldViolations; }
+  void note_violation() { untold_violations_.fetch_add(1, std::memory_order_relaxed); }
   void tell_engine_gone();
   /** Its thread is done with it. */
   bool wants_detach() const { return detach_requested_.load(std::memory_order_acquire); }
@@ -135,6 +138,11 @@ class Port : public ListNode {
   Port(Engine& engine, Doorbell* doorbell) : engine_(engine), doorbell_(doorbell) {}
   ~Port();
 
+  /**
+   * A receiver of its thread has no message for what has come: what was posted and cannot be sent any more shall not count, or it could
+   * wait for ever, since such posts come back behind what has come. The engine's thread.
+   */
+  bool starves = false;
   /** Blocks of this port that wait somewhere; the engine's thread counts them. */
   uint32_t blocks = 0;
   /** One of them waits no longer. */
@@ -167,6 +175,7 @@ class Port : public ListNode {
   bool drive();
   void wake_engine();
   uint32_t take_number();
+  bool announce(uint32_t number, uint32_t group, bool listener, uint32_t* generation);
   bool may_send_inline(const Run* runs, size_t count) const;
   Sent send_inline(const uint8_t* bytes, const Run& run);
   void write_run(const uint8_t* bytes, const Run& run, const Sent& sent);
@@ -175,12 +184,14 @@ class Port : public ListNode {
   /** No doorbell any more, and events are dropped. */
   void close_inbox();
 
+  static constexpr uint32_t kMostUntoldViolations = 256;
   Engine& engine_;
   Doorbell* const doorbell_;
   ByteQueue queue_;
   std::atomic<uint32_t> settled_{0};
   std::atomic<bool> credits_wanted_{false};
   std::atomic<uint32_t> open_sockets_{0};
+  std::atomic<uint32_t> untold_violations_{0};
   Guarded<Inbox> inbox_;
   /** The inbox has events: for who only looks. */
   std::atomic<bool> arrived_some_{false};

@@ -21,7 +21,6 @@ namespace tofu {
 namespace {
 /** Until what lacked memory or buffers is tried again. */
 constexpr int kRetryMs = 10;
-constexpr uint64_t kNsPerMs = 1'000'000;
 
 }  // namespace
 
@@ -63,6 +62,7 @@ void Reactor::do_posted_work() {
   memory_short_ = false;
   drain_ports();
   take_resolutions();
+  if (shared_.number_returned.exchange(false, std::memory_order_acquire)) resume_stalled();
   timers_.advance(now_ms_, [](Timer* timer) {
     Channel* owner = timer->owner;
     if (timer == owner->retry_timer()) owner->on_retry();
@@ -86,7 +86,7 @@ int Reactor::wait_ms(int max_wait_ms) {
 
 bool Reactor::has_posted_work() {
   if (shared_.stop.load(std::memory_order_relaxed) || shared_.has_arrivals.load(std::memory_order_relaxed)) return true;
-  if (shared_.resolved->has_some()) return true;
+  if (shared_.resolved->has_some() || shared_.number_returned.load(std::memory_order_relaxed)) return true;
   bool some = false;
   ports_.each([&](Port* port) { some = some || port->queue().has_more() || port->wants_detach(); });
   return some;
@@ -303,12 +303,26 @@ void Reactor::hand_over(Group* group, Event* block) {
 
 void Reactor::violation(Group* group, uint32_t channel) {
   count(shared_.counters.protocolViolations);
-  Event* event = make_event(0);
+  Event* event = group->port->may_tell_violation() ? make_event(0) : nullptr;
   if (event == nullptr) return;
+  group->port->note_violation();
   event->kind = EventKind::violation;
   event->group = group->id;
   event->channel = channel;
   tell(group, event);
+}
+
+void Reactor::add_broken(Connection* connection) {
+  broken_.push(connection);
+  ports_.each([connection](Port* port) {
+    if (port->starves) connection->settle_unsendable(port);
+  });
+}
+
+/** The port's receiver is short of messages: those that wait behind what it has not received count no more. */
+void Reactor::reclaim(Port* port) {
+  port->starves = true;
+  broken_.each([port](Connection* connection) { connection->settle_unsendable(port); });
 }
 
 void Reactor::socket_gone(Group* group) { group->port->note_socket_closed(); }
@@ -363,6 +377,7 @@ void Reactor::forget(Channel* channel) {
     auto* connection = static_cast<Connection*>(channel);
     connection->acknowledge(connection->outstanding());
   }
+  channel->hand_over_late();
   channel->unlink();
   buried_.push(channel);
   release_number(channel->number());
@@ -370,6 +385,10 @@ void Reactor::forget(Channel* channel) {
 
 void Reactor::release_number(uint32_t number) {
   shared_.numbers.access()->release(number);
+  resume_stalled();
+}
+
+void Reactor::resume_stalled() {
   while (Listener* listener = stalled_.take()) listener->on_number();
 }
 

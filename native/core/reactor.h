@@ -60,6 +60,8 @@ class Reactor {
   /** A labelled frame block goes to the application; a poster in another thread is settled here. */
   void hand_over(Group* group, Event* block);
   void violation(Group* group, uint32_t channel);
+  /** A connection that cannot send any more. */
+  void add_broken(Connection* connection);
   /** A socket of the group is closed, or will never be. */
   void socket_gone(Group* group);
   /** Makes a connection for an accepted socket; false: no number or no memory, and the socket is still the caller's. */
@@ -81,12 +83,14 @@ class Reactor {
   void bounce(const Run& run, Event* block);
   bool on_update(UpdateRecord* record);
   void on_command(Port* port, Command kind, uint32_t a, uint32_t b, uint32_t c);
+  void reclaim(Port* port);
   void close_group(uint32_t id);
   void destroy_group(Group* group);
   void detach(Port* port);
   Channel* find(uint32_t number, uint32_t generation);
   void forget(Channel* channel);
   void release_number(uint32_t number);
+  void resume_stalled();
   void end_announcement(uint32_t number);
   void give_up_number(uint32_t number);
   void withdraw_numbers(Port* port);
@@ -118,6 +122,7 @@ class Reactor {
   List<Group, ListNode> buried_groups_;
   List<Port, ListNode> orphans_;  // detached, but some of their blocks are still queued
   List<Listener, PausedNode> stalled_;
+  List<Connection, BrokenNode> broken_;
   bool sleeping_ = false;  // the engine's thread does, until:
   uint64_t sleeps_until_ms_ = 0;
   bool credits_due_ = false;

@@ -245,6 +245,7 @@ void Reactor::on_command(Port* port, Command kind, uint32_t a, uint32_t b, uint3
     if (port->is_owner()) shared_.stop.store(true, std::memory_order_release);
     return;
   }
+  if (kind == Command::reclaim) return reclaim(port);
   Channel* channel = find(a, b);
   if (channel == nullptr) return;
   if (kind == Command::end_ack) channel->acknowledge_end();

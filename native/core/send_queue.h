@@ -53,11 +53,15 @@ class SendQueue {
   }
   Event* take() { return blocks_.take(); }
   template <typename Visit>
+  void each_block(Visit visit) {
+    blocks_.each(visit);
+  }
+  template <typename Visit>
   void each_frame(Visit visit) {
-    for (Event* block = blocks_.front(); block != nullptr; block = block->next) {
+    each_block([&](Event* block) {
       const uint8_t* frame = block->begin();
       for (uint32_t i = 0; i < block->count; i++, frame += frame_length(frame)) visit(frame);
-    }
+    });
   }
 
  private:

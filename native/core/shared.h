@@ -66,6 +66,7 @@ struct PostEntry {
 };
 
 struct PausedNode : ListNode {};
+struct BrokenNode : ListNode {};
 
 /** A channel group as the engine knows it. Made by its application thread, from then on the engine's. */
 struct Group : ListNode {
@@ -113,6 +114,8 @@ struct Shared {
   std::atomic<uint32_t> next_group{1};
   Guarded<PortTable> ports;
   std::atomic<bool> has_arrivals{false};
+  /** A number came back from an application thread: a listener may wait for it. */
+  std::atomic<bool> number_returned{false};
   /** Attached threads. Only one that is alone may run the reactor: others would have to wait for what it does besides. */
   std::atomic<uint32_t> port_count{0};
   Driver driver;

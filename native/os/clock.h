@@ -5,6 +5,8 @@
 
 namespace tofu {
 
+inline constexpr uint64_t kNsPerMs = 1'000'000;
+
 class Clock {
  public:
   virtual ~Clock() = default;

@@ -12,6 +12,7 @@
 #include <cstring>
 
 #include "base/guarded.h"
+#include "os/clock.h"
 #include "os/immortal.h"
 #include "os/resolver.h"
 
@@ -22,6 +23,7 @@ struct Lookup {
   Lookup* next;
   ResolutionSink* sink;
   uint64_t ticket;
+  uint64_t until_ns;
   uint16_t port;
   /** Unusual names have a NUL inside: they do not resolve, and must not be cut there. */
   bool whole;
@@ -75,7 +77,7 @@ void add_address(const addrinfo& info, uint16_t port, Resolution* resolution) {
 /** Fills in what the name stands for, in the order given; nothing when it does not resolve. */
 void look_up(const Lookup& lookup, Resolution* resolution) {
   resolution->ticket = lookup.ticket;
-  if (!lookup.whole) return;
+  if (!lookup.whole || system_clock().now_ns() >= lookup.until_ns) return;
   addrinfo hints{};
   // No AI_ADDRCONFIG: it hides `::1` and 127.0.0.1 on a machine that is only connected by the other family.
   hints.ai_family = AF_UNSPEC;
@@ -91,12 +93,14 @@ void look_up(const Lookup& lookup, Resolution* resolution) {
 
 class SystemResolver final : public Resolver {
  public:
-  bool resolve(const char* host, size_t length, uint16_t port, uint64_t ticket, ResolutionSink* sink) override {
+  bool resolve(const char* host, size_t length, uint16_t port, uint64_t ticket, uint64_t until_ns,
+               ResolutionSink* sink) override {
     auto* lookup = static_cast<Lookup*>(std::malloc(sizeof(Lookup) + length));
     if (lookup == nullptr) return false;
     lookup->next = nullptr;
     lookup->sink = sink;
     lookup->ticket = ticket;
+    lookup->until_ns = until_ns;
     lookup->port = port;
     lookup->whole = length != 0 && std::memchr(host, '\0', length) == nullptr;
     std::memcpy(lookup->host, host, length);

@@ -13,6 +13,7 @@ namespace tofu {
 inline constexpr int kResolverThreads = 4;
 /** More addresses of one name than this are left out. */
 inline constexpr int kMaxAddresses = 16;
+inline constexpr uint64_t kNoDeadline = UINT64_MAX;
 
 struct Resolution {
   /** The number given to resolve(). */
@@ -37,9 +38,11 @@ class Resolver {
   virtual ~Resolver() = default;
   /**
    * Looks the name up; on_resolved() follows exactly once (count 0: it does not resolve), possibly before this returns.
-   * false: no memory or no thread; on_resolved() does not follow. The name is copied.
+   * From `until_ns` of system_clock() on nobody wants to know, and a lookup that has not begun is left out (count 0): names that nobody
+   * answers for must not hold up others. false: no memory or no thread; on_resolved() does not follow. The name is copied.
    */
-  virtual bool resolve(const char* host, size_t length, uint16_t port, uint64_t ticket, ResolutionSink* sink) = 0;
+  virtual bool resolve(const char* host, size_t length, uint16_t port, uint64_t ticket, uint64_t until_ns,
+                       ResolutionSink* sink) = 0;
 };
 
 /** getaddrinfo. Lives for ever. */

@@ -2,7 +2,7 @@
 // read, and who gets a freed message. Raw peers flood and stall; nothing here knows how an engine keeps its books.
 
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
-import { OpCode, type Message } from 'tofu-ampe';
+import { AmpeStatus, OpCode, type Message } from 'tofu-ampe';
 import {
   WIRE,
   eventually,
@@ -463,6 +463,37 @@ rule('pool-slow-peer-alone', 'requests on another channel are answered while one
     side.ampe.put(await side.expect({ op: 'Response', id: BigInt(id), channel: quick.channel }));
   }
   expect(side.ampe.get('poolOnly')).toBeNull();
+});
+
+rule('pool-dead-peer', 'all its requests are answered in vain, the channel ends, others are served', async (cell) => {
+  const requests = 300; // many times the pool, and little enough to be read ahead
+  const side = cell.side({ maxPoolMsgs: 8 });
+  const listener = await side.listen();
+  const { peer, channel } = await cell.acceptedRaw(side, listener);
+  const other = await cell.acceptedRaw(side, listener);
+  for (let id = 1; id <= requests; id++) peer.send({ id, body: 'asked' });
+  peer.reset();
+  await peer.ended();
+  let asked = 0;
+  let returned = 0;
+  for (let open = true; open;) {
+    const message = await side.receive('the end of the dead channel');
+    if (message.status === AmpeStatus.PoolEmpty) side.ampe.put(message);
+    else if (message.isFromEngine) {
+      if (message.status === AmpeStatus.ChannelClosed && message.opCode === OpCode.Signal) open = false;
+      else returned++;
+      side.ampe.put(message);
+    } else {
+      expect(message.channelNumber).toBe(channel);
+      asked++;
+      message.opCode = OpCode.Response;
+      side.group.post(message);
+    }
+  }
+  // A socket may drop what had arrived when it is reset; what was delivered is answered, and has its outcome.
+  expect(returned).toBeGreaterThanOrEqual(asked - Number(side.ampe.stats().messagesOut));
+  other.peer.send({ id: 1, body: 'still there' });
+  side.ampe.put(await side.expect({ channel: other.channel, body: 'still there' }));
 });
 
 // ── acquire ──

@@ -248,6 +248,7 @@ export const RULES = [
   { id: 'ref-unref', section: 'api', suite: 'groups', cells: 'once', text: 'a referenced engine keeps the process alive while something is open, an idle or unreferenced one does not' },
   { id: 'fallback-not-allowed', section: 'api', suite: 'groups', cells: 'once', text: 'share, attach, attachGroup and waitReceiveSync throw not_allowed on the fallback engine' },
   { id: 'options-checked', section: 'api', suite: 'groups', cells: 'once', text: 'options out of range are RangeError, of a wrong type TypeError; a default initialPoolMsgs follows a smaller maxPoolMsgs' },
+  { id: 'pool-dead-peer', section: '5', suite: 'pool', cells: 'all', text: 'what cannot be sent any more does not count for a receiver that has no message for what waits: a peer that dies blocks nobody' },
   { id: 'pool-returned-counts', section: '5', suite: 'pool', cells: 'all', text: 'a message that comes back counts against the bound until the receiver takes it' },
   { id: 'debug-mode', section: 'api', suite: 'pool', cells: 'once', text: 'TOFU_AMPE_DEBUG=1 records where unreturned messages were taken and overwrites the bytes of returned ones' },
   { id: 'diagnostics', section: 'api', suite: 'pool', cells: 'all', text: 'pool_empty episodes, ends of channels and violations are published on diagnostics channels' },

@@ -347,10 +347,10 @@ TEST_P(EngineTest, ReturnsPostsBetweenTheEndAndItsAcknowledgement) {
   EXPECT_EQ(rest[0].id(), 5u);
   EXPECT_EQ(rest[1].id(), 6u);
   EXPECT_EQ(rest[0].status(), Status::peer_disconnected);
-  // Behind the last word: as mail.
+  // Behind the last word, once that was taken: as mail.
   app.post(pair.client, OpCode::signal, 8);
-  EXPECT_EQ(app.next(pair.client, "the straggler").kind, EventKind::mail);
   app.forget(pair.client);
+  EXPECT_EQ(app.next(pair.client, "the straggler").kind, EventKind::mail);
   app.post(pair.client, OpCode::signal, 9);
   Taken late = app.next(pair.client, "the late straggler");
   EXPECT_EQ(late.kind, EventKind::mail);
@@ -525,6 +525,128 @@ TEST_P(EngineTest, ForgetsSilentConnectionsUnseen) {
   EXPECT_EQ(test::read_into(silent.get(), &byte, 1).bytes, 0u);
   ASSERT_TRUE(app.poll_for("no channel left", [&] { return app.counters().channels.load() == 0; }));
   EXPECT_EQ(app.views().size(), 1u) << "only the listener is known";
+}
+
+/** A socket that is connected to a Unix listener of the engine. */
+void connect_raw(const Listening& listening, test::Fd* raw) {
+  SocketAddress address;
+  std::string path = listening.address.substr(4);
+  ASSERT_TRUE(uds_address(path.data(), path.size(), &address));
+  ASSERT_EQ(system_sockets().connect(address, raw->out()), OsError::none);
+}
+
+TEST_P(EngineTest, ViolationsOfStrangersFillNoMemory) {
+  App app(options());
+  uint32_t group = app.open_group();
+  Listening listening = test::listen_and_wait(&app, group, "uds|" + folder_.file("strangers"));
+  constexpr uint64_t kStrangers = 600;
+  const std::string no_id(kHeaderBytes, '\0');
+  for (uint64_t i = 1; i <= kStrangers; i++) {
+    test::Fd stranger;
+    ASSERT_NO_FATAL_FAILURE(connect_raw(listening, &stranger));
+    ASSERT_EQ(write(stranger.get(), no_id.data(), no_id.size()), static_cast<ssize_t>(no_id.size()));
+    test::await(stranger.get(), POLLIN, "the end of a stranger's connection");
+  }
+  EXPECT_EQ(app.counters().protocolViolations.load(), kStrangers);
+  app.pump();
+  EXPECT_EQ(app.violations, 256) << "the rest is counted only";
+  test::Fd another;
+  ASSERT_NO_FATAL_FAILURE(connect_raw(listening, &another));
+  ASSERT_EQ(write(another.get(), no_id.data(), no_id.size()), static_cast<ssize_t>(no_id.size()));
+  ASSERT_TRUE(app.wait_for("a violation that is told again", [&] { return app.violations == 257; }));
+}
+
+TEST_P(EngineTest, ANumberThatAnApplicationThreadGivesBackResumesAListener) {
+  EngineOptions few = options();
+  few.max_channels = 2;
+  App app(few);
+  uint32_t group = app.open_group();
+  uint32_t closed = app.open_group();
+  Listening listening = test::listen_and_wait(&app, group, "uds|" + folder_.file("last"));
+  app.close_group(closed);
+  ASSERT_TRUE(app.wait_for("groupGone", [&] { return app.groups_gone.count(closed) == 1; }));
+  App other(app.engine().number());
+  Shared& shared = app.engine().shared();
+  ASSERT_TRUE(app.poll_for("a sleeping engine", [&] { return shared.parked.load(); }));
+  test::Fd raw;
+  std::thread taker;
+  {
+    // It has the last number then, and waits for this lock to find that the group is gone.
+    auto groups = shared.groups.access();
+    taker = std::thread([&] {
+      uint32_t generation = 0;
+      EXPECT_EQ(other.port()->open_channel(closed, false, &generation), 0u);
+    });
+    while (shared.numbers.access()->available()) std::this_thread::yield();
+    const uint64_t parks = app.counters().parks.load();
+    ASSERT_NO_FATAL_FAILURE(connect_raw(listening, &raw));
+    while (app.counters().parks.load() == parks) std::this_thread::yield();
+  }
+  taker.join();
+  const std::string hello = make_frame(OpCode::hello_request, 7);
+  ASSERT_EQ(write(raw.get(), hello.data(), hello.size()), static_cast<ssize_t>(hello.size()));
+  EXPECT_EQ(app.view(app.next_accepted(group)).opened_id, 7u);
+}
+
+/** What is posted to a peer that has gone comes back behind what it had sent, which needs messages that may all be posted. */
+TEST_P(EngineTest, PostsThatCannotBeSentAreSettledForAReceiverThatStarves) {
+  App app(options());
+  Pair pair(&app, address());
+  app.view(pair.client).hold_reading = true;
+  // More than is read ahead, so that the end is not noticed by reading.
+  for (uint64_t id = 1; id <= 40; id++) app.post(pair.server, make_frame(OpCode::request, id, std::string(30'000, 'x')));
+  ASSERT_TRUE(app.wait_for("what is read ahead", [&] { return app.view(pair.client).taken.size() >= 2; }));
+  const uint64_t returned = app.returned();
+  app.close_group(pair.server_group);
+  ASSERT_TRUE(app.wait_for("groupGone", [&] { return app.groups_gone.count(pair.server_group) == 1; }));
+  // The first post may be taken by the kernel, and one of the next finds that the peer has gone.
+  uint64_t id = 100;
+  ASSERT_TRUE(app.poll_for("a post that is not sent", [&] {
+    app.post(pair.client, OpCode::response, ++id);
+    app.pump();
+    return app.outstanding() > 2;
+  }));
+  EXPECT_FALSE(app.view(pair.client).ended);
+  app.command(Command::reclaim);
+  ASSERT_TRUE(app.wait_balanced());
+  EXPECT_EQ(app.returned(), returned) << "nothing has come back";
+  // Once more, for the next one that starves; and posted while it starves already.
+  app.post(pair.client, OpCode::response, ++id);
+  app.command(Command::reclaim);
+  ASSERT_TRUE(app.wait_balanced());
+  app.command(Command::reclaim);
+  app.post(pair.client, OpCode::response, ++id);
+  ASSERT_TRUE(app.wait_balanced());
+  app.view(pair.client).hold_reading = false;
+  app.command(Command::consumed, pair.client.number, pair.client.generation,
+              static_cast<uint32_t>(app.view(pair.client).unread));
+  std::vector<Taken> rest = rest_of(&app, pair.client);
+  ASSERT_FALSE(rest.empty());
+  EXPECT_EQ(rest.back().id(), id) << "they come back all the same";
+  EXPECT_EQ(app.outstanding(), 0);
+}
+
+/** Another thread posts into a channel whose end its owner has acknowledged and not looked at yet. */
+TEST_P(EngineTest, PostsBehindTheEndCountUntilTheLastWordIsTaken) {
+  App app(options());
+  Pair pair(&app, address());
+  app.view(pair.client).hold_ack = true;
+  app.post(pair.server, OpCode::bye_signal, 9);
+  ASSERT_TRUE(app.wait_for("the end", [&] { return app.view(pair.client).ended; }));
+  app.acknowledge_end(pair.client);
+  ASSERT_TRUE(app.wait_last(pair.client));
+  App other(app.engine().number());
+  constexpr int kPosts = 20;
+  for (int i = 1; i <= kPosts; i++) {
+    other.post(pair.client, make_frame(OpCode::signal, static_cast<uint64_t>(i)), pair.client_group);
+  }
+  ASSERT_TRUE(other.wait_taken());
+  app.pump();
+  EXPECT_EQ(other.outstanding(), kPosts);
+  EXPECT_TRUE(app.view(pair.client).taken.empty());
+  app.forget(pair.client);
+  for (uint64_t i = 1; i <= kPosts; i++) EXPECT_EQ(app.next(pair.client, "a post that comes back").id(), i);
+  ASSERT_TRUE(other.wait_balanced());
 }
 
 // ── groups ──
@@ -948,6 +1070,18 @@ TEST_P(DrivingTest, ANumberThatIsOnItsWayBackIsWaitedForThoughTheEngineIsHeldUp)
   app.forget(first);
   EXPECT_NE(app.open(group, true).number, 0u);
   other.join();
+}
+
+TEST_P(DrivingTest, TheEndOfTheEngineDoesNotWaitForItsDriver) {
+  App app(patient(options()));
+  Pair pair(&app, address());
+  uint64_t id = 100;
+  ASSERT_NO_FATAL_FAILURE(ping_until_driving(&app, pair, &id));
+  Shared& shared = app.engine().shared();
+  // As its owner does, in another thread, while this one never stops looking.
+  shared.stop.store(true);
+  shared.wake_engine();
+  ASSERT_TRUE(app.spin_for("the end of the engine", [&] { return app.engine_gone; }));
 }
 
 TEST_P(DrivingTest, TheNetworkGoesOnWhenItsDriverDoesSomethingElse) {

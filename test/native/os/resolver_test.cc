@@ -14,7 +14,7 @@ namespace test {
 namespace {
 
 bool resolve(const std::string& host, uint16_t port, uint64_t ticket, CollectingSink* sink) {
-  return system_resolver().resolve(host.data(), host.size(), port, ticket, sink);
+  return system_resolver().resolve(host.data(), host.size(), port, ticket, kNoDeadline, sink);
 }
 
 /** The loopback address of either family, with this port. */

@@ -122,8 +122,8 @@ namespace tofu {
 namespace test {
 namespace {
 
-bool resolve(const std::string& host, uint64_t ticket, CollectingSink* sink) {
-  return system_resolver().resolve(host.data(), host.size(), 80, ticket, sink);
+bool resolve(const std::string& host, uint64_t ticket, CollectingSink* sink, uint64_t until_ns = kNoDeadline) {
+  return system_resolver().resolve(host.data(), host.size(), 80, ticket, until_ns, sink);
 }
 
 uint32_t ipv4_of(const SocketAddress& address) {
@@ -199,6 +199,21 @@ TEST_F(PlayedResolver, hanging_lookups_take_four_threads_and_the_rest_waits_its_
   EXPECT_EQ(sink.await(40).size(), 40u);
   EXPECT_LE(most_hanging, kResolverThreads);
   EXPECT_TRUE(signals_blocked);
+}
+
+TEST_F(PlayedResolver, a_lookup_nobody_waits_for_any_more_is_left_out) {
+  end_all_threads();
+  threads_allowed = 1;
+  set_gate(false);
+  CollectingSink sink;
+  ASSERT_TRUE(resolve("one", 0, &sink));
+  await_hanging(1);
+  const uint64_t soon = system_clock().now_ns() + 1;
+  for (uint64_t ticket = 1; ticket < 10; ticket++) ASSERT_TRUE(resolve("one", ticket, &sink, soon));
+  ASSERT_TRUE(resolve("one", 10, &sink));
+  set_gate(true);
+  const std::vector<Resolution> results = sink.await(11);
+  for (uint64_t i = 0; i < 11; i++) EXPECT_EQ(results[i].count, i == 0 || i == 10 ? 1 : 0) << i;
 }
 
 TEST_F(PlayedResolver, without_a_thread_it_says_so_and_lets_go) {

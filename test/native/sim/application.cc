@@ -63,7 +63,8 @@ void Application::act(const std::vector<std::unique_ptr<Application>>& all) {
   } else if (choice < 96) {
     if (Channel* channel = owner->any_channel()) say_bye(owner, channel);
   } else if (choice < 98) {
-    update(owner);
+    if (world_.random.chance(300)) starve();
+    else update(owner);
   } else if (choice < 99) {
     Channel* channel = owner->any_channel();
     if (channel != nullptr && world_.random.chance(400)) abort(owner, channel);
@@ -296,6 +297,12 @@ void Application::expect_end() {
     ledger_.drop_group(engine_number_, id);
   }
   channels_.clear();
+}
+
+/** As if a receiver of this thread had no message left. */
+void Application::starve() {
+  starved_ = true;
+  command(Command::reclaim, 0, 0, 0);
 }
 
 void Application::destroy_engine() { command(Command::destroy_engine, 0, 0, 0); }

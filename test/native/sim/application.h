@@ -101,6 +101,7 @@ class Application final : public Doorbell {
   void update(Application* owner);
   std::string address() const;
   void command(Command kind, uint32_t a, uint32_t b, uint32_t c);
+  void starve();
   // Receiving.
   bool drain();
   void look();
@@ -136,6 +137,7 @@ class Application final : public Doorbell {
   uint64_t flushed_ = 0;
   uint64_t tagged_ = 0;
   uint64_t brought_back_ = 0;
+  bool starved_ = false;  // what cannot be sent may be settled before it comes back
   bool parked_ = false;
   bool gone_ = false;
 };

@@ -203,7 +203,8 @@ class SimPoller final : public Poller {
 class SimResolver final : public Resolver {
  public:
   explicit SimResolver(World& world) : world_(world) {}
-  bool resolve(const char* host, size_t length, uint16_t port, uint64_t ticket, ResolutionSink* sink) override;
+  bool resolve(const char* host, size_t length, uint16_t port, uint64_t ticket, uint64_t until_ns,
+               ResolutionSink* sink) override;
   void step();
   bool has_work() const { return !lookups_.empty(); }
   /** Answers everything: also lookups whose engine is gone. */

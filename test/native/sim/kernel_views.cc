@@ -75,7 +75,8 @@ int SimPoller::look(PollEvent* events, int capacity) {
 
 // ── names ──
 
-bool SimResolver::resolve(const char* host, size_t length, uint16_t port, uint64_t ticket, ResolutionSink* sink) {
+bool SimResolver::resolve(const char* host, size_t length, uint16_t port, uint64_t ticket, uint64_t /*until_ns*/,
+                          ResolutionSink* sink) {
   if (world_.random.chance(world_.faults.resolver)) return false;
   sink->retain();
   lookups_.push_back({std::string(host, length), port, ticket, sink});

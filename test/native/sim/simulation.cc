@@ -157,10 +157,12 @@ void Simulation::sleep(int number) {
   };
   machines_[number].poller->take_woken();
   bool before = has_posted();
+  const uint64_t began_ns = world_.now_ns();
   for (size_t left = world_.random.below(4); left > 0; left--) disturb();
   SimPoller& poller = *machines_[number].poller;
   // What lacked memory in a turn of an application thread is tried again soon: also when the engine's thread wakes by then anyway.
-  bool soon = machines_[number].engine->shared().has_guests && poller.asked_ms() >= 0 && poller.asked_ms() <= kRetryMs;
+  bool soon = machines_[number].engine->shared().has_guests && poller.asked_ms() >= 0 &&
+              poller.asked_ms() <= kRetryMs + 1 + static_cast<int64_t>((world_.now_ns() - began_ns) / kNsPerMs);
   if (!before && has_posted() && !poller.take_woken() && !soon) {
     world_.fail("engine %d sleeps for %d ms and is not woken for what is posted", number, poller.asked_ms());
   }
