@@ -177,8 +177,9 @@ export class AmpeOfEngine implements Ampe {
     return pool.take() ?? (always ? pool.takeAlways() : null);
   }
 
-  acquire(options: WaitOptions & { timeoutMs?: number | undefined } = {}): Promise<Message> {
-    const refused = refuseWait(options?.timeoutMs, options);
+  acquire(given?: (WaitOptions & { timeoutMs?: number | undefined }) | null): Promise<Message> {
+    const options = given ?? {};
+    const refused = refuseWait(options.timeoutMs, options);
     // An abort rejects with signal.reason, which may be anything.
     // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors
     if (refused !== null) return Promise.reject(refused.error);

@@ -107,7 +107,7 @@ function takeMany(group: ChannelGroupOfEngine, max: number): Message[] | null {
   let message = group._takeOne();
   if (message === null) return null;
   const messages = [message];
-  while (messages.length < max && (message = group._takeOne()) !== null) messages.push(message);
+  while (messages.length + 1 <= max && (message = group._takeOne()) !== null) messages.push(message);
   return messages;
 }
 
@@ -225,9 +225,10 @@ export class ChannelGroupOfEngine implements ChannelGroup {
 
   [Symbol.asyncIterator](): AsyncIterator<Message, undefined> {
     const end = { done: true, value: undefined } as const;
+    let left = false;
     return {
       next: () => {
-        if (this.#group.closed) return Promise.resolve(end);
+        if (left || this.#group.closed) return Promise.resolve(end);
         if (this.#receive !== null) return rejected(otherWait());
         // One promise where a message is there; three if it went through waitReceive().
         const overdue = this.#isOverdue();
@@ -242,7 +243,10 @@ export class ChannelGroupOfEngine implements ChannelGroup {
           },
         );
       },
-      return: () => Promise.resolve(end),
+      return: () => {
+        left = true;
+        return Promise.resolve(end);
+      },
     };
   }
 
@@ -266,7 +270,8 @@ export class ChannelGroupOfEngine implements ChannelGroup {
     if (this.#group.closed) return rejected(shutdownStarted());
     if (this.#receive !== null) return rejected(otherWait());
     const overdue = this.#isOverdue();
-    if (!overdue || timeoutMs === 0) {
+    // Who only asks gives way as well, and is answered behind it.
+    if (!overdue) {
       const taken = take(this);
       if (taken !== null) return Promise.resolve(taken);
       // The look may have brought the news; nobody tells it twice.

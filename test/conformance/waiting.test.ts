@@ -36,6 +36,15 @@ async function expectPending(promise: Promise<unknown>): Promise<void> {
   expect(await Promise.race([promise, turns(20).then(() => pending)])).toBe(pending);
 }
 
+rule('wait-never-throws', 'null for the options of acquire, with a message and without one', async (cell) => {
+  const side = cell.side({ maxPoolMsgs: 1 });
+  const nothing = null as unknown as undefined;
+  const message = await side.ampe.acquire(nothing);
+  const waiting = side.ampe.acquire(nothing);
+  side.ampe.put(message);
+  side.ampe.put(await within('the message that was put', waiting));
+});
+
 rule('wait-never-throws', 'bad arguments, dead group and second receiver reject, they do not throw', async (cell) => {
   const side = cell.side();
   const calls: (() => Promise<unknown>)[] = [
@@ -305,7 +314,8 @@ rule('try-receive', 'null on an empty queue, then what is there in order', async
 rule('receive-many', 'waits for the first, takes at most max of what is there', async (cell) => {
   const side = cell.side();
   for (let id = 1; id <= 7; id++) arrive(side, id);
-  expect(idsOf(cell, await side.group.receiveMany(3))).toEqual([1, 2, 3]);
+  expect(idsOf(cell, await side.group.receiveMany(1.5))).toEqual([1]);
+  expect(idsOf(cell, await side.group.receiveMany(2))).toEqual([2, 3]);
   expect(idsOf(cell, await side.group.receiveMany(100))).toEqual([4, 5, 6, 7]);
   const { peer } = await cell.acceptedRaw(side);
   const waiting = side.group.receiveMany(10);
@@ -319,6 +329,15 @@ rule('receive-many', 'max below 1 or NaN is RangeError and takes nothing', async
   for (const max of [0, -1, NaN, -Infinity])
     expect(await rejection(side.group.receiveMany(max))).toMatch(/^RangeError/);
   expect(await rejection(side.group.receiveMany('2' as unknown as number))).toBe('TypeError ERR_INVALID_ARG_TYPE');
+  expect(idsOf(cell, await side.group.receiveMany(1, 0))).toEqual([1]);
+});
+
+rule('for-await', 'an iterator that was returned gives nothing more', async (cell) => {
+  const side = cell.side();
+  arrive(side, 1);
+  const iterator = side.group[Symbol.asyncIterator]();
+  expect(await iterator.return!()).toEqual({ done: true, value: undefined });
+  expect(await iterator.next()).toEqual({ done: true, value: undefined });
   expect(idsOf(cell, await side.group.receiveMany(1, 0))).toEqual([1]);
 });
 
@@ -448,6 +467,20 @@ rule('no-starvation', 'timers run while two groups of one thread never stop talk
   client.post({ op: 'Request', channel });
   await serving;
   expect(ticks).toBeGreaterThanOrEqual(20);
+});
+
+rule('no-starvation', 'timers run for who only asks, again and again', async (cell) => {
+  const side = cell.side();
+  for (const ask of [() => side.group.waitReceive(0), () => side.group.receiveMany(1, 0)]) {
+    let timer = false;
+    setTimeout(() => (timer = true), 1);
+    let asked = 0;
+    while (!timer && asked < 1_000_000) {
+      expect([null, []]).toContainEqual(await ask());
+      asked++;
+    }
+    expect(timer).toBe(true);
+  }
 });
 
 rule('no-starvation', 'the same for a for await loop and for receiveMany', async (cell) => {

@@ -16,7 +16,13 @@ function sourceOf(count: number, channel = 0): MailSource {
 }
 
 function hostOf(changes: Partial<ConstructorParameters<typeof Mailbox>[2]>): ConstructorParameters<typeof Mailbox>[2] {
-  return { reclaim: () => undefined, reclaimUnsendable: () => false, refill: () => false, makePoolEmpty: looseFrame, ...changes };
+  return {
+    reclaim: () => undefined,
+    reclaimUnsendable: () => false,
+    refill: () => false,
+    makePoolEmpty: looseFrame,
+    ...changes,
+  };
 }
 
 test('what refill() brings is taken by the one who asks, who is not told of it besides', () => {
