@@ -323,8 +323,8 @@ export const FAULTS = [
     'if (this.#group.closed) return rejected(shutdownStarted());\n    if (this.#taken < 0) return rejected',
   ]),
   fault('timers-starved', group, 'waiting', 'no-starvation', [
-    'const overdue = this.#isOverdue();\n    if',
-    'const overdue = this.#isOverdue() && false;\n    if',
+    'const overdue = this.#isOverdue();\n    //',
+    'const overdue = this.#isOverdue() && false;\n    //',
   ]),
   fault('timers-starved-by-for-await', group, 'waiting', 'no-starvation', [
     'const overdue = this.#isOverdue();\n        const message',
