@@ -96,7 +96,7 @@ void Connection::post(Event* block) {
     // What is queued before it may come back as well, and first.
     Port* poster = block->poster;
     if (!queue_.empty() || !late_.empty()) late_.push(block);
-    else bring_back(block, state_ == ChannelState::ended ? unsent_status_ : Status::channel_closed);
+    else bring_back(block, state_ == ChannelState::ended && !bye_posted_ ? unsent_status_ : Status::channel_closed);
     queue_unsendable(poster);
     return;
   }

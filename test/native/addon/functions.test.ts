@@ -225,7 +225,7 @@ describe('memory', () => {
 
 describe('numbers', () => {
   it('of commands, states and channels are checked', () => {
-    for (const kind of [0, 6, 2 ** 32 - 1]) expect(() => addon.command(port, kind, 0, 0, 0)).toThrow(/command/);
+    for (const kind of [0, 7, 2 ** 32 - 1]) expect(() => addon.command(port, kind, 0, 0, 0)).toThrow(/command/);
     for (const [channel, state] of [
       [0, 1],
       [65_535, 1],
