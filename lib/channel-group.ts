@@ -41,7 +41,8 @@ export interface ChannelGroup extends AsyncIterable<Message>, AsyncDisposable {
   post(message: Message): BinaryHeader;
   /**
    * Waits for the next message.
-   * @param timeoutMs 0: does not wait; undefined or Infinity: for ever
+   * @param timeoutMs 0: does not wait, but lets timers and sockets go first when they have not had their turn for long; undefined or
+   *   Infinity: for ever
    * @returns null when the time is up
    * @throws (rejects) AmpeError `not_allowed` while another wait is pending, `shutdown_started` when group or engine is
    *   destroyed; RangeError for a negative or NaN timeout; `signal.reason`
@@ -135,7 +136,6 @@ class Receive<T> extends Wait<T> {
   giveWay(referenced: boolean): void {
     this.#takeTurnBack = atTurnEnd(() => {
       this.#takeTurnBack = null;
-      turns.noteEnd();
       this.onReadable();
     }, referenced);
   }

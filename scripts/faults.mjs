@@ -340,8 +340,8 @@ export const FAULTS = [
   ]),
 
   fault('dead-peer-blocks-its-group', mailbox, 'pool', 'pool-dead-peer', [
-    'if (!this.#pool.takeForReading(this) && !this.#takeFromUnsendable()) return null;',
-    'if (!this.#pool.takeForReading(this)) return null;',
+    'this.#engine.reclaimUnsendable();\n    return this.#mayTake() ? this.#takeFrame() : null;',
+    'return null;',
   ]),
   fault('broken-connection-unknown', reactor, 'core/engine_test', 'PostsThatCannotBeSentAreSettled', [
     'broken_.push(connection);',
@@ -418,8 +418,8 @@ export const FAULTS = [
     '',
   ]),
   onNative('message-taken-from-nowhere', mailbox, 'lifecycle/engines', 'whatever looks or waits', [
-    'if (this.#ready.length === 0) return null;',
-    '',
+    'return this.#ready.length > 0 && this.#pool.takeForReading(this);',
+    'return this.#pool.takeForReading(this);',
   ]),
   fault('slab-reused-while-live', 'native-engine/slab.ts', 'unit/native-engine/slab', 'an empty slab', [
     'if (slab.live === 0) slab.at = 0;',

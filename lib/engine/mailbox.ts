@@ -27,9 +27,9 @@ export interface MailboxHost {
   reclaim(urgent: boolean): void;
   /**
    * A receiver has no message for what waits. Messages that can never be sent stop counting, now and while that lasts: they come back
-   * behind what waits, and if they still counted, neither would ever come. True: some do no longer, at once.
+   * behind what waits, and if they still counted, neither would ever come.
    */
-  reclaimUnsendable(): boolean;
+  reclaimUnsendable(): void;
   /** Fetches what has arrived and is not in the mailboxes yet. False: there is nothing. */
   refill(): boolean;
   makePoolEmpty(group: number): Frame;
@@ -136,15 +136,15 @@ export class Mailbox implements Reader {
     return frame;
   }
   #takeReady(): Frame | null {
-    if (!this.#pool.takeForReading(this)) {
-      this.#engine.reclaim(true); // what leaves now need not be waited for
-      if (this.#ready.length === 0) return null; // or the end of the engine came with it, and everything is gone
-      if (!this.#pool.takeForReading(this) && !this.#takeFromUnsendable()) return null;
-    }
-    return this.#takeFrame();
+    if (this.#pool.takeForReading(this)) return this.#takeFrame();
+    this.#engine.reclaim(true); // what leaves now need not be waited for
+    if (this.#mayTake()) return this.#takeFrame();
+    this.#engine.reclaimUnsendable();
+    return this.#mayTake() ? this.#takeFrame() : null;
   }
-  #takeFromUnsendable(): boolean {
-    return this.#engine.reclaimUnsendable() && this.#ready.length > 0 && this.#pool.takeForReading(this);
+  /** The end of the engine may have come with what was reclaimed, and everything is gone then. */
+  #mayTake(): boolean {
+    return this.#ready.length > 0 && this.#pool.takeForReading(this);
   }
   /** The next frame of the channel whose turn it is; the credit for it is taken. */
   #takeFrame(): Frame {

@@ -7,11 +7,15 @@
  * @returns takes it back
  */
 export function atTurnEnd(callback: () => void, referenced: boolean): () => void {
+  const atEnd = (): void => {
+    turns.noteEnd();
+    callback();
+  };
   if (referenced) {
-    const immediate = setImmediate(callback);
+    const immediate = setImmediate(atEnd);
     return () => clearImmediate(immediate);
   }
-  const timer = setTimeout(callback, 1).unref();
+  const timer = setTimeout(atEnd, 1).unref();
   return () => clearTimeout(timer);
 }
 
@@ -37,14 +41,14 @@ class Turns {
     if (now - this.#seenAt > TURN_MS) {
       this.#watching = true;
       this.#watchedAt = now;
-      atTurnEnd(this.noteEnd, referenced);
+      atTurnEnd(() => undefined, referenced); // which notes it
     }
     return false;
   }
-  readonly noteEnd = (): void => {
+  noteEnd(): void {
     this.seen++;
     this.#seenAt = performance.now();
     this.#watching = false;
-  };
+  }
 }
 export const turns = new Turns();

@@ -194,9 +194,8 @@ export class FallbackEngine implements Engine, EngineOfConnection {
   reclaim(): void {
     this.flush();
   }
-  reclaimUnsendable(): boolean {
+  reclaimUnsendable(): void {
     for (const connection of this.#broken) connection.uncountUnsendable();
-    return this.#broken.size > 0;
   }
   noteBroken(connection: Connection): void {
     this.#broken.add(connection);

@@ -214,11 +214,9 @@ export class NativeEngine implements Engine, EngineThreads, EngineOfChannel, Inb
       this.#drain(); // credits of reserves come this way
     } else this.#staging.askSettled();
   }
-  reclaimUnsendable(): boolean {
-    if (this.#detached) return false;
+  reclaimUnsendable(): void {
     this.#staging.command(Command.reclaim, 0, 0, 0);
     this.#drain(); // credits of reserves come this way
-    return true;
   }
   refill(): boolean {
     this.#staging.flush();
@@ -386,7 +384,6 @@ export class NativeEngine implements Engine, EngineThreads, EngineOfChannel, Inb
   }
   readonly #onPostponed = (): void => {
     this.#postponed = false;
-    turns.noteEnd();
     this.onDoorbell();
   };
   waitSync(timeoutMs: number): void {

@@ -18,7 +18,7 @@ function sourceOf(count: number, channel = 0): MailSource {
 function hostOf(changes: Partial<ConstructorParameters<typeof Mailbox>[2]>): ConstructorParameters<typeof Mailbox>[2] {
   return {
     reclaim: () => undefined,
-    reclaimUnsendable: () => false,
+    reclaimUnsendable: () => undefined,
     refill: () => false,
     makePoolEmpty: looseFrame,
     ...changes,
