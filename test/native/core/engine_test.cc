@@ -589,9 +589,10 @@ TEST_P(EngineTest, PostsThatCannotBeSentAreSettledForAReceiverThatStarves) {
   App app(options());
   Pair pair(&app, address());
   app.view(pair.client).hold_reading = true;
-  // More than is read ahead, so that the end is not noticed by reading.
+  // More than is read ahead, and all of that has been read: reading would notice the end.
+  constexpr size_t kReadAhead = 512 * 1024;
   for (uint64_t id = 1; id <= 40; id++) app.post(pair.server, make_frame(OpCode::request, id, std::string(30'000, 'x')));
-  ASSERT_TRUE(app.wait_for("what is read ahead", [&] { return app.view(pair.client).taken.size() >= 2; }));
+  ASSERT_TRUE(app.wait_for("what is read ahead", [&] { return app.view(pair.client).unread >= kReadAhead; }));
   const uint64_t returned = app.returned();
   app.close_group(pair.server_group);
   ASSERT_TRUE(app.wait_for("groupGone", [&] { return app.groups_gone.count(pair.server_group) == 1; }));
