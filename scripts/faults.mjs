@@ -340,12 +340,49 @@ export const FAULTS = [
   ]),
 
   fault('dead-peer-blocks-its-group', mailbox, 'pool', 'pool-dead-peer', [
-    'this.#engine.reclaimUnsendable();\n    return this.#mayTake() ? this.#takeFrame() : null;',
-    'return null;',
+    'if (this.#ready.length > 0) this.#engine.reclaimUnsendable();\n',
+    '',
   ]),
   fault('broken-connection-unknown', reactor, 'core/engine_test', 'PostsThatCannotBeSentAreSettled', [
     'broken_.push(connection);',
     'static_cast<void>(connection);',
+  ]),
+
+  fault('unread-answers-take-the-pool', pool, 'pool', 'pool-fair-share', [
+    'unsentAnswers > SHARE_OF_ONE * this.left',
+    'unsentAnswers > this.max',
+  ]),
+  fault('reserve-lost-to-an-answer', pool, 'pool', 'pool-fair-share', [
+    'if (!this.#lent.remove(reader)) return;\n    this.#grow();\n    this.#reserveIsBack(reader);',
+    'if (reader.reserveLent) return;',
+  ]),
+  fault('holders-not-told', pool, 'unit/engine/pool-credits', 'lets those who hold channels back look again', [
+    'for (const reader of holders) reader.reconsider();',
+    '',
+  ]),
+  fault('held-back-while-others-are-busy', mailbox, 'unit/engine/mailbox', 'whenever another one has had its turn', [
+    'this.#ready.shift();\n    this.#lookAtHeld();',
+    'this.#ready.shift();',
+  ]),
+  fault('held-back-for-ever', mailbox, 'pool', 'pool-fair-share', [
+    'if (ready.length === 0) for (let n = this.#held.length; n > 0; n--) this.#lookAtHeld();',
+    '',
+  ]),
+  fault('sent-answers-still-count', connection, 'pool', 'pool-fair-share', [
+    'if (frame.isAnswer) this.#unsentAnswers--;',
+    '',
+  ]),
+  fault('every-post-an-answer', 'engine/frame.ts', 'pool', 'pool-fair-share', [
+    'return this.reader !== null && this.generation !== 0;',
+    'return true;',
+  ]),
+  fault('answers-in-vain-not-told', 'native/core/connection.cc', 'core/engine_test', 'AnswersThatCannotBeSent', [
+    'if (some) reactor_.tell_answers_ended(group_);',
+    '',
+  ]),
+  fault('answers-to-nobody-still-count', 'native/core/reactor_posts.cc', 'sim/sim_test', 'SimulatedWorld.*/0', [
+    '  end_answers(run.channel, block);\n  Group* group',
+    '  Group* group',
   ]),
 
   // ── shutdown ──
@@ -417,9 +454,9 @@ export const FAULTS = [
     '      // The look may have brought the news; nobody tells it twice.\n      if (this.#group.closed) return rejected(shutdownStarted());\n',
     '',
   ]),
-  onNative('message-taken-from-nowhere', mailbox, 'lifecycle/engines', 'whatever looks or waits', [
-    'return this.#ready.length > 0 && this.#pool.takeForReading(this);',
-    'return this.#pool.takeForReading(this);',
+  fault('message-taken-from-nowhere', mailbox, 'unit/engine/mailbox', 'the end of the engine may come', [
+    'return this.#choose() && this.#pool.takeForReading(this);',
+    'this.#choose();\n    return this.#pool.takeForReading(this);',
   ]),
   fault('slab-reused-while-live', 'native-engine/slab.ts', 'unit/native-engine/slab', 'an empty slab', [
     'if (slab.live === 0) slab.at = 0;',

@@ -30,6 +30,8 @@ export interface Reader {
   reserveLent: boolean;
   /** A message may be free for it now. */
   onCredit(): void;
+  /** Channels that it holds back may have fewer unsent answers now. */
+  reconsider(): void;
 }
 
 /** Memory that several received frames lie in. It is used again when the last of them is gone. */
@@ -105,6 +107,10 @@ export class Frame {
   }
   set opCode(value: number) {
     this.flags = (this.flags & ~OP_CODE_MASK) | value;
+  }
+  /** Whether it was received from the channel that it is posted to: until it is sent, it is an unsent answer of that. */
+  get isAnswer(): boolean {
+    return this.reader !== null && this.generation !== 0;
   }
   /** Bytes on the wire. */
   get byteLength(): number {

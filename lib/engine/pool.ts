@@ -3,7 +3,7 @@
 // Slots: memory, in slabs of small slots; a slot whose message outgrew it keeps the larger memory for the next one.
 // A received message has a credit and no slot (it views the chunk it arrived in); a returned one may have a slot and
 // no credit. Thread: the one that made it. Knows neither sockets nor Message.
-// Invariant: general() <= maxPoolMsgs unless the caller insisted (`always`); each reserve lends at most one credit.
+// Invariant: general() <= maxPoolMsgs unless the caller insisted (`always`) or reserves were refilled; each lends at most one credit.
 import { HEADER_BYTES } from '../protocol/constants';
 import { Frame, looseFrame, NO_SLOT, type Reader } from './frame';
 import { Queue } from './queue';
@@ -16,6 +16,8 @@ const HEADERS_AT = BODY_AT + BODY_ROOM;
 /** Distance of two slots: an odd number of cache lines, so that neighbours use different sets. */
 const SLOT_BYTES = HEADERS_AT + HEADERS_ROOM;
 const SLOTS_PER_SLAB = 64;
+/** How many messages one channel's unsent answers may hold, for each that is free: the rest is for others. */
+const SHARE_OF_ONE = 4;
 /** What debug mode writes over the bytes of a returned message: easy to recognise in a dump. */
 const POISON = 0xdb;
 
@@ -31,11 +33,13 @@ export class Pool {
   readonly #lent = new Queue<Reader>();
   readonly #starved = new Queue<Reader>();
   readonly #waiters = new Queue<PoolWaiter>();
+  readonly #holders = new Set<Reader>();
   readonly #debug: Map<Frame, string> | null;
   #slots = 0;
   #out = 0; // credits out, those of reserves included
   #total: number; // messages the pool holds: free and out
   #calm = true; // nobody waits and no reserve is lent: credits are numbers only
+  readonly #plenty: number; // with at most so many out nobody can have more than its share
 
   constructor(
     initial: number,
@@ -43,6 +47,7 @@ export class Pool {
     debug = false,
   ) {
     this.#total = initial;
+    this.#plenty = Math.floor((max * SHARE_OF_ONE) / (SHARE_OF_ONE + 1));
     this.#debug = debug ? new Map() : null;
     while (this.#slots < initial) this.#addSlab(initial);
   }
@@ -57,7 +62,7 @@ export class Pool {
   /** A message for the application, or null when none is free or somebody waits for one. */
   take(): Frame | null {
     if (!this.takeQuickly()) {
-      if (!this.#hasRoom()) return null;
+      if (!this.hasRoom) return null;
       this.#countOut();
     }
     const frame = this.#storage();
@@ -84,9 +89,25 @@ export class Pool {
     if (++this.#out > this.#total) this.#total = this.#out;
     return true;
   }
+  /** Whether one more may go out, and nobody has waited for it longer. */
+  get hasRoom(): boolean {
+    return this.#calm ? this.#out < this.max : this.#general() < this.max && this.#waiters.length === 0;
+  }
+  /** How many more may go out. */
+  get left(): number {
+    return Math.max(0, this.max - this.#general());
+  }
+  /** Whether a channel may have more unsent answers than its share. */
+  get short(): boolean {
+    return this.#out > this.#plenty;
+  }
+  /** Whether as many unsent answers of one channel are too many. It falls as others take messages, so some are left for them. */
+  exceedsShare(unsentAnswers: number): boolean {
+    return unsentAnswers > SHARE_OF_ONE * this.left;
+  }
   /** May `reader` be handed one more received message? Takes the credit; false: it is told by onCredit() later. */
   takeForReading(reader: Reader): boolean {
-    if (this.#hasRoom()) {
+    if (this.hasRoom) {
       this.#countOut();
       return true;
     }
@@ -97,9 +118,25 @@ export class Pool {
     this.#out++;
     return true;
   }
+  /**
+   * A message that `reader` was handed is an unsent answer now. Its channel gets another one when there is room, so the reserve is free
+   * for the next channel: each may have one answer past the bound.
+   */
+  refillReserve(reader: Reader): void {
+    if (!this.#lent.remove(reader)) return;
+    this.#grow();
+    this.#reserveIsBack(reader);
+    this.#noteCalm();
+  }
   /** Asks for onCredit() when a message is free for general reading. */
   starve(reader: Reader): void {
     this.#starved.push(reader);
+    this.#calm = false;
+    this.onWanted?.();
+  }
+  /** Asks for reconsider() with the next credits, whoever gets them. */
+  addHolder(reader: Reader): void {
+    this.#holders.add(reader);
     this.#calm = false;
     this.onWanted?.();
   }
@@ -109,11 +146,12 @@ export class Pool {
   }
   /** Whether somebody waits for a credit. */
   get wanted(): boolean {
-    return this.#waiters.length > 0 || this.#starved.length > 0;
+    return this.#waiters.length > 0 || this.#starved.length > 0 || this.#holders.size > 0;
   }
   /** The reader's group is gone: its reserve is no longer kept. */
   forget(reader: Reader): void {
     this.#starved.remove(reader);
+    this.#holders.delete(reader);
     if (this.#lent.remove(reader)) {
       reader.reserveLent = false;
       this.#grow();
@@ -127,7 +165,7 @@ export class Pool {
     this.release(frame);
     if (!counted) return;
     if (this.#calm && this.#total <= this.max) this.#out--;
-    else this.#credit(reader);
+    else this.settleFor(reader, 1);
   }
   /** The bytes are needed no more; the credit comes back by settle() or settleFor(). */
   release(frame: Frame): void {
@@ -148,17 +186,18 @@ export class Pool {
       if (this.#total > this.max) this.#total = Math.max(this.max, this.#total - count);
       return;
     }
-    for (; count > 0; count--) this.#credit(null);
+    this.settleFor(null, count);
   }
   /** The same for messages that were read by means of this reader's reserve. */
   settleFor(reader: Reader | null, count: number): void {
     for (; count > 0; count--) this.#credit(reader);
+    if (this.#holders.size > 0) this.#tellHolders();
   }
   /** A message that comes back to the application no longer counts; its bytes stay where they are. */
   uncount(frame: Frame): void {
     if (!frame.counted) return;
     frame.counted = false;
-    this.#credit(null);
+    this.settleFor(null, 1);
   }
   /** A message that counts from now on: a posted one that the engine had made, or a received one. */
   count(frame: Frame): void {
@@ -184,10 +223,6 @@ export class Pool {
     return [...sites].map(([where, count]) => ({ where, count })).sort((a, b) => b.count - a.count);
   }
 
-  /** Whether one more may go out, and nobody has waited for it longer. */
-  #hasRoom(): boolean {
-    return this.#calm ? this.#out < this.max : this.#general() < this.max && this.#waiters.length === 0;
-  }
   #general(): number {
     return this.#out - this.#lent.length;
   }
@@ -219,19 +254,27 @@ export class Pool {
     let reader: Reader | undefined;
     if (from?.reserveLent === true) this.#lent.remove((reader = from));
     else if (this.#general() < this.max) reader = this.#lent.shift();
-    if (reader !== undefined) {
-      reader.reserveLent = false;
-      this.#starved.remove(reader);
-      reader.onCredit();
-    } else if (this.#total > this.max) this.#total--;
+    if (reader !== undefined) this.#reserveIsBack(reader);
+    else if (this.#total > this.max) this.#total--;
     while (this.#waiters.length > 0 && this.#general() < this.max) {
       this.#waiters.shift()!.grant(this.#handOut(this.#storage()));
     }
     for (let n = this.#starved.length; n > 0 && this.#general() < this.max; n--) this.#starved.shift()!.onCredit();
     this.#noteCalm();
   }
+  #tellHolders(): void {
+    const holders = [...this.#holders];
+    this.#holders.clear();
+    this.#noteCalm();
+    for (const reader of holders) reader.reconsider();
+  }
+  #reserveIsBack(reader: Reader): void {
+    reader.reserveLent = false;
+    this.#starved.remove(reader);
+    reader.onCredit();
+  }
   #noteCalm(): void {
-    this.#calm = this.#lent.length === 0 && this.#waiters.length === 0 && this.#starved.length === 0;
+    this.#calm = this.#lent.length === 0 && !this.wanted;
   }
   #storage(): Frame {
     const frame = this.#free.pop() ?? this.#newStorage();

@@ -50,6 +50,7 @@ export class Connection implements MailSource, SocketEvents, FrameSink {
   readonly #tail = new Queue<Frame>();
   #socket: StreamSocket | null = null;
   #closed = false; // the socket's last event has come
+  #unsentAnswers = 0;
   #writing = 0; // frames at the head of the queue that a slow write holds
   #slowFrom = 0; // bytes of the first of them that were out before
   #sendFailed: string | null = null;
@@ -85,7 +86,7 @@ export class Connection implements MailSource, SocketEvents, FrameSink {
   post(frame: Frame): void {
     const { opCode } = frame;
     if (opCode === OpCode.ByeSignal) return this.#abort(frame);
-    if (this.state === 'ended' || this.state === 'finishing') {
+    if (this.#isOver) {
       // Behind a write that goes on in spite of the end: what it holds may come back as well, and first.
       if (this.#writing > 0) this.#sendQueue.push(frame);
       else this.#bringBack(frame);
@@ -97,8 +98,15 @@ export class Connection implements MailSource, SocketEvents, FrameSink {
     else if (opCode === OpCode.ByeResponse) this.#step('postAnswer');
     if (this.state !== 'connecting') this.#markDirty();
     if (this.#sendFailed !== null && this.#engine.pool.starves) this.uncountUnsendable();
+    if (!frame.isAnswer) return;
+    this.#unsentAnswers++;
+    if (frame.reader!.reserveLent) this.#engine.pool.refillReserve(frame.reader!);
   }
 
+  /** Nothing is sent any more but what a slow write holds. */
+  get #isOver(): boolean {
+    return this.state === 'ended' || this.state === 'finishing';
+  }
   #abort(frame: Frame): void {
     this.#engine.pool.give(frame);
     if (this.state === 'ended') return;
@@ -192,6 +200,7 @@ export class Connection implements MailSource, SocketEvents, FrameSink {
     const frame = this.#sendQueue.shift()!;
     const { opCode } = frame;
     this.#engine.countSent(length);
+    if (frame.isAnswer) this.#unsentAnswers--;
     this.#engine.pool.give(frame);
     if (opCode === OpCode.ByeRequest || opCode === OpCode.ByeResponse) this.#step('byeOut');
   }
@@ -203,7 +212,11 @@ export class Connection implements MailSource, SocketEvents, FrameSink {
     if (isDeaf(this.state)) return this.#lose(status, false);
     this.#unsentStatus = status;
     this.#arm(this.#engine.options.closeTimeoutMs);
+    this.#noteBroken();
+  }
+  #noteBroken(): void {
     this.#engine.noteBroken(this);
+    this.#group.mailbox.reconsider();
   }
   /** What cannot be sent any more does not count, although it has not come back yet. What did not count before stands in front. */
   uncountUnsendable(): void {
@@ -343,6 +356,9 @@ export class Connection implements MailSource, SocketEvents, FrameSink {
   hasFrames(): boolean {
     return this.#runs.length > 0;
   }
+  unsentAnswers(): number {
+    return this.#sendFailed !== null || this.#isOver ? 0 : this.#unsentAnswers;
+  }
   get ended(): boolean {
     return this.state === 'ended';
   }
@@ -375,7 +391,7 @@ export class Connection implements MailSource, SocketEvents, FrameSink {
   #finish(): void {
     this.#socket?.shutdownWrite();
     this.#arm(this.#engine.options.closeTimeoutMs);
-    this.#engine.noteBroken(this);
+    this.#noteBroken();
   }
   /** The close or handshake deadline; a byte that moves starts it again, an unread channel stops it. */
   #arm(ms: number): void {
@@ -412,7 +428,7 @@ export class Connection implements MailSource, SocketEvents, FrameSink {
     if (reset) this.#socket?.reset();
     else this.#socket?.close();
     if (unseen) return this.#engine.forgetUnseen(this);
-    this.#engine.noteBroken(this);
+    this.#noteBroken();
     if (this.#runs.length === 0) this.#group.mailbox.addTail(this);
   }
   #bringBackQueue(): void {

@@ -79,6 +79,9 @@ export class Listener implements MailSource {
   get ended(): boolean {
     return this.#ended;
   }
+  unsentAnswers(): number {
+    return 0;
+  }
   hasFrames(): boolean {
     return false;
   }

@@ -37,6 +37,7 @@ export interface Binding {
   openChannel(port: number, group: number, listener: boolean, words: Uint32Array): number;
   setPostState(port: number, channel: number, state: number): void;
   postState(port: number, channel: number, words: Uint32Array): number;
+  unsentAnswers(port: number, channel: number): number;
   flush(port: number, staging: Uint8Array, runs: Uint32Array, count: number): number;
   send(port: number, memory: Uint8Array, at: number, length: number, run: Uint32Array): number;
   update(port: number, group: number, memory: Uint8Array, at: number, length: number): number;

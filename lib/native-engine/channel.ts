@@ -36,6 +36,7 @@ export interface EngineOfChannel {
   /** Everything received is taken: what is unsent may come back. */
   acknowledgeEnd(channel: NativeChannel): void;
   lastWord(channel: NativeChannel): Frame;
+  unsentAnswers(channel: NativeChannel): number;
 }
 
 export class NativeChannel extends ListNode implements MailSource {
@@ -113,6 +114,9 @@ export class NativeChannel extends ListNode implements MailSource {
   }
   hasFrames(): boolean {
     return this.#first !== null;
+  }
+  unsentAnswers(): number {
+    return this.#engine.unsentAnswers(this);
   }
   takeTail(): Frame {
     const frame = this.#late?.shift();

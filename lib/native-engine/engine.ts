@@ -240,6 +240,11 @@ export class NativeEngine implements Engine, EngineThreads, EngineOfChannel, Inb
     this.#staging.flush();
     this.#staging.command(Command.endAck, channel, generation, 0);
   }
+  unsentAnswers({ channel }: NativeChannel): number {
+    if (this.#detached) return 0;
+    if (this.#staging.hasAnswers) this.#staging.flush();
+    return this.#binding.unsentAnswers(this.#port, channel);
+  }
   lastWord(channel: NativeChannel): Frame {
     const { channel: number, generation, group } = channel;
     const frame = channelClosedSignal(channel);

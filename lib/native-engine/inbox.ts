@@ -142,9 +142,12 @@ export class Inbox {
       case RecordKind.last:
         this.#host.channelOf(channel, generation)?.onLast(rawToStatus(records[record + 6]));
         return;
-      case RecordKind.credit:
-        this.#host.pool.settleFor(this.#host.groupOf(group)?.mailbox ?? null, records[record + 6]);
+      case RecordKind.credit: {
+        const mailbox = this.#host.groupOf(group)?.mailbox ?? null;
+        this.#host.pool.settleFor(mailbox, records[record + 6]);
+        mailbox?.reconsider();
         return;
+      }
       default:
         this.#sortRare(kind, group, channel);
     }

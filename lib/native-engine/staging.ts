@@ -29,8 +29,12 @@ const RUN_FRAMES = 3;
 const RUN_TAG = 4;
 const RUN_GROUP = 5;
 const NO_MEMORY = -1;
+/** The tag of answers, see Frame.isAnswer; else it is the group whose reserve gets the credit, or 0. The number is the binding's. */
+const ANSWER_TAG = 1 << 30;
 
 export class Staging {
+  /** Whether answers are among what is not handed over yet. */
+  hasAnswers = false;
   readonly #binding: Binding;
   readonly #port: number;
   readonly #pool: Pool;
@@ -71,13 +75,15 @@ export class Staging {
 
   /** Takes a checked frame. Its bytes are the pool's again afterwards, its credit is not. */
   post(frame: Frame, channel: number, generation: number, group: number): void {
-    const { reader } = frame;
-    const tag = reader !== null && reader.reserveLent ? reader.group : 0;
+    const { reader, isAnswer } = frame;
+    const lent = reader !== null && reader.reserveLent;
+    const tag = isAnswer ? ANSWER_TAG : lent ? reader.group : 0;
     const length = frame.byteLength;
-    if (length >= LARGE_BYTES) {
-      this.#postLarge(frame, length, channel, generation, tag, group);
-      return;
-    }
+    if (length >= LARGE_BYTES) this.#postLarge(frame, length, channel, generation, tag, group);
+    else this.#postSmall(frame, length, channel, generation, tag, group);
+    if (lent && isAnswer) this.#pool.refillReserve(reader);
+  }
+  #postSmall(frame: Frame, length: number, channel: number, generation: number, tag: number, group: number): void {
     const room = placeBytes(length);
     if (this.#bytes + room > STAGING_BYTES) this.flush();
     // A life of a channel belongs to one group, which need not be compared.
@@ -103,6 +109,7 @@ export class Staging {
     this.#channel = channel;
     this.#generation = generation;
     this.#tag = tag;
+    if (tag === ANSWER_TAG) this.hasAnswers = true;
     this.#group = group;
     this.#runAt = this.#bytes;
     this.#framesBefore = this.#frames;
@@ -147,6 +154,7 @@ export class Staging {
   flush(): void {
     if (this.#frames === 0 || this.#closed) return;
     this.#endRun();
+    this.hasAnswers = false;
     const count = this.#count;
     const bytes = this.#bytes;
     this.#count = 0;

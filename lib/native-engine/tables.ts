@@ -22,6 +22,7 @@ const functions: Record<FunctionName, true> = {
   openChannel: true,
   setPostState: true,
   postState: true,
+  unsentAnswers: true,
   flush: true,
   send: true,
   update: true,

@@ -258,6 +258,16 @@ napi_value post_state(napi_env env, napi_callback_info info) {
   return as_number(env, static_cast<uint32_t>(engine.post_state(channel, &words.data[0], &words.data[1])));
 }
 
+/** unsentAnswers(port, channel): how many posted frames with kAnswerTag may still be sent. */
+napi_value unsent_answers(napi_env env, napi_callback_info info) {
+  Arguments<2> arguments(env, info);
+  const uint32_t channel = arguments.number(1);
+  if (!arguments.good() || channel < kFirstChannel || channel > kLastChannel) {
+    return arguments.refuse("unsentAnswers(port, channel)");
+  }
+  return as_number(env, arguments.port().engine().unsent_answers(channel));
+}
+
 }  // namespace
 
 bool export_batch_functions(napi_env env, napi_value exports, AddonState* state) {
@@ -280,6 +290,7 @@ bool export_batch_functions(napi_env env, napi_value exports, AddonState* state)
       {"openChannel", open_channel},
       {"setPostState", set_post_state},
       {"postState", post_state},
+      {"unsentAnswers", unsent_answers},
   };
   for (const Export& each : kExports) {
     napi_value function = nullptr;

@@ -21,7 +21,7 @@ constexpr uint32_t kDirectBytes = 2048;
 /** Settles runs of frames of one port and tag together. */
 class Settling {
  public:
-  explicit Settling(Reactor& reactor) : reactor_(reactor) {}
+  Settling(Reactor& reactor, uint32_t channel) : reactor_(reactor), channel_(channel) {}
   ~Settling() { done(); }
   void add(Port* port, uint32_t tag, size_t bytes) {
     if (port != port_ || tag != tag_) done();
@@ -37,10 +37,12 @@ class Settling {
     count(reactor_.counters().messagesOut, frames_);
     count(reactor_.counters().bytesOut, bytes_);
     reactor_.settle(port_, tag_, frames_);
+    reactor_.end_answers(channel_, tag_, frames_);
     frames_ = 0;
     bytes_ = 0;
   }
   Reactor& reactor_;
+  const uint32_t channel_;
   Port* port_ = nullptr;
   uint32_t tag_ = 0;
   uint32_t frames_ = 0;
@@ -76,6 +78,10 @@ bool Connection::post(Piece* piece) {
     }
     if (state_ == ChannelState::ended) return post(piece);
   }
+  // Behind a failed send it goes nowhere.
+  const bool in_vain = BrokenNode::linked();
+  const uint32_t tag = piece->tag;
+  if (in_vain) piece->tag = group_of_tag(tag);
   if (!queue_.append(*piece)) {
     // Nobody may write between the two parts of a frame.
     if (piece->sent > 0) reactor_.gate(number_).state.store(GateState::partial, std::memory_order_release);
@@ -87,17 +93,23 @@ bool Connection::post(Piece* piece) {
   }
   if (can_send() && !blocked_) reactor_.mark_dirty(this);
   else update_interest();
-  queue_unsendable(piece->port);
+  if (in_vain && tag != piece->tag) {
+    reactor_.end_answers(number_, tag, piece->frames);
+    reactor_.tell_answers_ended(group_);
+  }
+  settle_starving(piece->port);
   return true;
 }
 
 void Connection::post(Event* block) {
-  if (is_late(block->sent)) {
+  Port* poster = block->poster;
+  const bool late = is_late(block->sent);
+  if ((late || BrokenNode::linked()) && reactor_.end_answers(number_, block)) reactor_.tell_answers_ended(group_);
+  if (late) {
     // What is queued before it may come back as well, and first.
-    Port* poster = block->poster;
     if (!queue_.empty() || !late_.empty()) late_.push(block);
     else bring_back(block, state_ == ChannelState::ended && !bye_posted_ ? unsent_status_ : Status::channel_closed);
-    queue_unsendable(poster);
+    settle_starving(poster);
     return;
   }
   own_gate();
@@ -111,6 +123,7 @@ void Connection::post(Event* block) {
   }
   if (can_send() && !blocked_) reactor_.mark_dirty(this);
   else update_interest();
+  settle_starving(poster);
 }
 
 /** Whether a post cannot go out any more. What was cut is finished even behind a Bye that overtook it in another thread's queue. */
@@ -160,7 +173,7 @@ bool Connection::send_directly(Piece* piece) {
   if (result.bytes > 0) moved();
   size_t taken = result.bytes;
   {
-    Settling settling(reactor_);
+    Settling settling(reactor_, number_);
     while (piece->frames > 0 && taken >= frame_length(piece->bytes)) {
       uint32_t length = static_cast<uint32_t>(frame_length(piece->bytes));
       settling.add(piece->port, piece->tag, length);
@@ -200,7 +213,7 @@ void Connection::flush() {
       moved();
       bool bye_out = false;
       {
-        Settling settling(reactor_);
+        Settling settling(reactor_, number_);
         queue_.consume(result.bytes, [&](const Event& block, const uint8_t* frame) {
           settling.add(block.poster, block.tag, frame_length(frame));
           if (is_bye(op_code_of(frame))) bye_out = true;
@@ -234,12 +247,20 @@ void Connection::fail_sending(Status status) {
   update_interest();
 }
 
+/** What is queued, and what will be, is not sent any more. */
 void Connection::mark_broken() {
   if (!BrokenNode::linked()) reactor_.add_broken(this);
+  bool some = false;
+  auto end = [&](Event* block) { some = reactor_.end_answers(number_, block) || some; };
+  // Behind the Byes the rest of a frame may still be on its way out.
+  if (send_failed_) queue_.each_block(end);
+  late_.each(end);
+  tail_.each(end);
+  if (some) reactor_.tell_answers_ended(group_);
 }
 
 /** The port has posted something. */
-void Connection::queue_unsendable(Port* port) {
+void Connection::settle_starving(Port* port) {
   if (BrokenNode::linked() && port != nullptr && port->starves) settle_unsendable(port);
 }
 
@@ -343,6 +364,7 @@ void Connection::destroy() {
     close_socket(true);
   }
   while (Event* block = queue_.take()) {
+    reactor_.end_answers(number_, block);
     if (block->poster != nullptr) reactor_.settle(block->poster, block->tag, block->count);
     drop_block(block);
   }

@@ -72,7 +72,7 @@ class Connection final : public Channel, public PausedNode, public BrokenNode {
   bool is_late(uint32_t sent) const;
   void fail_sending(Status status);
   void mark_broken();
-  void queue_unsendable(Port* port);
+  void settle_starving(Port* port);
   // Receiving.
   void read();
   bool read_once(bool* more);

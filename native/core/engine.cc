@@ -187,6 +187,10 @@ void Engine::set_post_state(uint32_t channel, uint8_t state) {
   if (channel < kChannelTableSize) shared_->posts[channel].state.store(state, std::memory_order_release);
 }
 
+uint32_t Engine::unsent_answers(uint32_t channel) const {
+  return shared_->posts[channel].unsent_answers.load(std::memory_order_relaxed);
+}
+
 uint8_t Engine::post_state(uint32_t channel, uint32_t* group, uint32_t* generation) const {
   if (channel >= kChannelTableSize) return 0;
   const PostEntry& post = shared_->posts[channel];

@@ -38,7 +38,7 @@ struct Run {
   uint32_t generation;
   uint32_t bytes;
   uint32_t frames;
-  /** The group whose reserve gets the credits back, or 0. */
+  /** The group whose reserve gets the credits back, or 0; and kAnswerTag. */
   uint32_t tag;
   /** The group that posts. */
   uint32_t group;

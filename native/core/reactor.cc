@@ -259,7 +259,7 @@ void Reactor::tell_signal(Group* group, uint32_t channel, const uint8_t* id, Sta
 }
 
 void Reactor::settle(Port* port, uint32_t tag, uint32_t messages) {
-  Group* group = tag == 0 ? nullptr : find_group(tag);
+  Group* group = group_of_tag(tag) == 0 ? nullptr : find_group(group_of_tag(tag));
   if (group == nullptr) {
     port->settle(messages);
     return;
@@ -268,13 +268,26 @@ void Reactor::settle(Port* port, uint32_t tag, uint32_t messages) {
   credits_due_ = true;
 }
 
+void Reactor::end_answers(uint32_t channel, uint32_t tag, uint32_t frames) {
+  if ((tag & kAnswerTag) != 0) shared_.posts[channel].unsent_answers.fetch_sub(frames, std::memory_order_relaxed);
+}
+
+bool Reactor::end_answers(uint32_t channel, Event* block) {
+  if ((block->tag & kAnswerTag) == 0) return false;
+  end_answers(channel, block->tag, block->count);
+  block->tag &= ~kAnswerTag;
+  return true;
+}
+
+void Reactor::tell_answers_ended(Group* group) { group->answers_ended = credits_due_ = true; }
+
 void Reactor::tell_credits() {
   if (!credits_due_) return;
   credits_due_ = false;
   auto groups = shared_.groups.access();
   for (auto& bucket : groups->buckets) {
     bucket.each([this](Group* group) {
-      if (group->tagged_settled == 0) return;
+      if (group->tagged_settled == 0 && !group->answers_ended) return;
       Event* credit = make_event(0);
       if (credit == nullptr) {
         credits_due_ = memory_short_ = true;
@@ -284,6 +297,7 @@ void Reactor::tell_credits() {
       credit->group = group->id;
       credit->count = group->tagged_settled;
       group->tagged_settled = 0;
+      group->answers_ended = false;
       tell(group, credit);
     });
   }

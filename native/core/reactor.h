@@ -57,6 +57,12 @@ class Reactor {
   /** A signal of the engine for the group; without memory it is not told. */
   void tell_signal(Group* group, uint32_t channel, const uint8_t* id, Status status);
   void settle(Port* port, uint32_t tag, uint32_t messages);
+  /** So many frames of the channel are sent, or never will be: with kAnswerTag they are its unsent answers no more. */
+  void end_answers(uint32_t channel, uint32_t tag, uint32_t frames);
+  /** The same for a block that is not sent. true: there were some. */
+  bool end_answers(uint32_t channel, Event* block);
+  /** The group's thread looks at its channels again. */
+  void tell_answers_ended(Group* group);
   /** A labelled frame block goes to the application; a poster in another thread is settled here. */
   void hand_over(Group* group, Event* block);
   void violation(Group* group, uint32_t channel);

@@ -97,6 +97,7 @@ bool Reactor::on_piece(const Run& run, OpCode first, Piece* piece) {
   }
   if (first == OpCode::bye_signal) {
     settle(piece->port, piece->tag, 1);
+    end_answers(run.channel, piece->tag, 1);
     if (channel != nullptr) channel->abort();
     return true;
   }
@@ -166,6 +167,7 @@ bool Reactor::start_channel(const Run& run, OpCode first, Piece* piece) {
   if (group == nullptr) {
     // The group went while this was on its way, and took the count of its sockets along.
     settle(piece->port, piece->tag, piece->frames);
+    end_answers(run.channel, piece->tag, piece->frames);
     give_up_number(run.channel);
     return true;
   }
@@ -201,6 +203,7 @@ bool Reactor::start_channel(const Run& run, OpCode first, Piece* piece) {
     tell(group, opened);
   }
   if (listener) {
+    end_answers(run.channel, block);
     static_cast<Listener*>(channel)->start(block);
   } else {
     channel->set_opener(id);
@@ -211,6 +214,7 @@ bool Reactor::start_channel(const Run& run, OpCode first, Piece* piece) {
 
 /** For a channel that is over and forgotten: the message comes back behind its last word. */
 void Reactor::bounce(const Run& run, Event* block) {
+  end_answers(run.channel, block);
   Group* group = find_group(run.group);
   if (group == nullptr) {
     settle(block->poster, block->tag, block->count);

@@ -61,6 +61,8 @@ struct PostEntry {
   std::atomic<uint32_t> group;
   std::atomic<uint32_t> generation;
   std::atomic<uint8_t> state;
+  /** Posted frames with kAnswerTag that are not sent and may still be. Posting threads count up, the engine's down. */
+  std::atomic<uint32_t> unsent_answers;
   /** Whom the number was handed out to, until its Hello or Welcome has reached the engine's thread; then null. */
   std::atomic<Port*> announcer;
 };
@@ -80,6 +82,8 @@ struct Group : ListNode {
   uint64_t outstanding = 0;
   /** Settled messages with this group as tag, not yet told. */
   uint32_t tagged_settled = 0;
+  /** A channel of it has fewer unsent answers and nothing was settled for that; not yet told. */
+  bool answers_ended = false;
   /** Nobody may post to it any more. Any thread, under the lock of the table. */
   std::atomic<bool> closing{false};
   /** Numbers that were handed out and whose Hello or Welcome has not come. Grows under the lock of the table. */

@@ -465,6 +465,121 @@ rule('pool-slow-peer-alone', 'requests on another channel are answered while one
   expect(side.ampe.get('poolOnly')).toBeNull();
 });
 
+interface Echoing {
+  /** Channels of the requests that were answered, in order. */
+  answered: number[];
+  /** Statuses of what else came. */
+  statuses: number[];
+}
+
+/** Answers every request with its own message from now on, with LARGE in it, until the side is gone. */
+function echoLarge(side: Side): Echoing {
+  const told: Echoing = { answered: [], statuses: [] };
+  const serve = async (): Promise<void> => {
+    for await (const message of side.group) {
+      if (message.isFromEngine) {
+        told.statuses.push(message.status);
+        side.ampe.put(message);
+        continue;
+      }
+      told.answered.push(message.channelNumber);
+      message.opCode = OpCode.Response;
+      message.body.set(LARGE);
+      side.group.post(message);
+    }
+  };
+  serve().catch((error: unknown) => told.statuses.push((error as { status: number }).status));
+  return told;
+}
+
+const count = (all: readonly number[], channel: number): number => all.filter((one) => one === channel).length;
+
+interface Ignoring {
+  maxPoolMsgs: number;
+  /** How many peers send requests and read no answer; and how many requests each. */
+  peers?: number;
+  requested?: number;
+}
+
+/** A side that answers such peers, who have as many answers unread as they are given, and one that reads. */
+async function beIgnored(cell: Cell, { maxPoolMsgs, peers = 1, requested = MORE_THAN_BUFFERS }: Ignoring) {
+  const side = cell.side({ maxPoolMsgs });
+  const listener = await side.listen();
+  const slow: RawLink[] = [];
+  while (slow.length < peers) slow.push(await cell.acceptedRaw(side, listener));
+  const other = await cell.acceptedRaw(side, listener);
+  const told = echoLarge(side);
+  for (const { peer } of slow) peer.stopReading().send(...requests(1, requested));
+  const sentBefore = Number(side.ampe.stats().messagesOut);
+  const unsent = (): number => told.answered.length - (Number(side.ampe.stats().messagesOut) - sentBefore);
+  for (let before = -1; before !== told.answered.length || unsent() === 0;) {
+    before = told.answered.length;
+    await turns(10 * SETTLED);
+  }
+  return { side, slow: slow.map(({ peer }) => peer), other, told, unsent };
+}
+
+async function expectAnswers(peer: RawLink['peer'], count: number): Promise<void> {
+  for (let id = 1; id <= count; id++) {
+    peer.send({ op: WIRE.Request, id });
+    expect(await peer.frame()).toMatchObject({ id: BigInt(id) });
+  }
+}
+
+rule('pool-fair-share', 'a peer that reads no answer is held back, others are served as before', async (cell) => {
+  const { side, slow, other, told, unsent } = await beIgnored(cell, { maxPoolMsgs: 20 });
+  expect(told.answered.length).toBeLessThan(MORE_THAN_BUFFERS);
+  expect([unsent(), side.ampe.stats().poolFree > 0]).toEqual([17, true]);
+  await expectAnswers(other.peer, 50);
+  expect([unsent(), count(told.answered, other.channel), told.statuses]).toEqual([17, 50, []]);
+  slow[0].startReading();
+  const answers = await slow[0].frames(MORE_THAN_BUFFERS);
+  expect(answers.map((one) => Number(one.id))).toEqual(answers.map((_, i) => i + 1));
+  expect(told.statuses).toEqual([]);
+});
+
+rule('pool-fair-share', 'the last messages are not for a peer that has unread answers', async (cell) => {
+  // The pool is used up, and the reserve of the group serves the other peer, one request at a time.
+  const { side, slow, other, told, unsent } = await beIgnored(cell, { maxPoolMsgs: 1 });
+  expect([unsent(), side.ampe.get('poolOnly')]).toEqual([1, null]);
+  await expectAnswers(other.peer, 20);
+  slow[0].startReading();
+  await slow[0].frames(MORE_THAN_BUFFERS);
+  expect(told.statuses.every((status) => status === AmpeStatus.PoolEmpty)).toBe(true);
+});
+
+rule('pool-fair-share', 'any number of such peers leaves the others their turn', async (cell) => {
+  const peers = 4;
+  // Each has one answer, all but the first one by the reserve.
+  const { side, slow, other, unsent } = await beIgnored(cell, { maxPoolMsgs: 1, peers });
+  expect([unsent(), side.ampe.get('poolOnly')]).toEqual([peers, null]);
+  await expectAnswers(other.peer, 20);
+  for (const peer of slow) peer.startReading();
+  for (const peer of slow) await peer.frames(MORE_THAN_BUFFERS);
+  await eventually('every message to be back', () => side.ampe.stats().poolFree === side.ampe.stats().poolTotal);
+  expect(side.ampe.stats().poolTotal).toBe(1);
+});
+
+rule('pool-fair-share', 'one that dies while it is held back brings back what it did not get', async (cell) => {
+  const { side, slow, told, unsent } = await beIgnored(cell, { maxPoolMsgs: 20, requested: 2 * MORE_THAN_BUFFERS });
+  expect(unsent()).toBe(17);
+  slow[0].reset();
+  await eventually('the last word', () => told.statuses.at(-1) === AmpeStatus.ChannelClosed);
+  expect(told.answered.length).toBeLessThanOrEqual(2 * MORE_THAN_BUFFERS);
+  await eventually('every message to be back', () => side.ampe.stats().poolFree === side.ampe.stats().poolTotal);
+});
+
+rule('pool-fair-share', 'what was not received from the channel does not hold it back', async (cell) => {
+  const side = cell.side({ maxPoolMsgs: 8 });
+  const { peer, channel } = await cell.acceptedRaw(side);
+  peer.stopReading();
+  await postUntilFull(side, channel);
+  for (let id = 1; id <= 20; id++) {
+    peer.send({ op: WIRE.Request, id });
+    side.ampe.put(await side.expect({ op: 'Request', id: BigInt(id) }));
+  }
+});
+
 rule('pool-dead-peer', 'all its requests are answered in vain, the channel ends, others are served', async (cell) => {
   const requests = 300; // many times the pool, and little enough to be read ahead
   const side = cell.side({ maxPoolMsgs: 8 });

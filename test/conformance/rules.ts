@@ -210,6 +210,7 @@ export const RULES = [
   { id: 'pool-send-counts', section: '5', suite: 'pool', cells: 'all', text: 'a posted message counts against the bound until it is in the kernel or returned' },
   { id: 'pool-send-bounded', section: '5', suite: 'pool', cells: 'all', text: 'a producer using acquire() is bounded when the peer does not read' },
   { id: 'pool-slow-peer-alone', section: '5', suite: 'pool', cells: 'all', text: 'a peer that does not read does not delay other channels' },
+  { id: 'pool-fair-share', section: '5', suite: 'pool', cells: 'all', text: 'a peer that sends requests and reads no answer is held back before its answers take every message' },
   { id: 'acquire-fifo', section: '5', suite: 'pool', cells: 'once', text: 'acquire() waits, first come first served' },
   { id: 'acquire-wait-options', section: '5', suite: 'pool', cells: 'once', text: "acquire() ends by timeout with pool_empty, by abort with the signal's reason" },
   { id: 'pool-freed-goes-first', section: '5', suite: 'pool', cells: 'all', text: 'a freed message goes to a receiving reserve, then to the oldest acquire, then to general reading' },

@@ -208,6 +208,8 @@ class App {
   bool engine_gone = false;
   int sockets_gone = 0;
   int violations = 0;
+  /** Records of credits, also of those that only say that answers count no more. */
+  int credits_told = 0;
 
   /** Takes all there is. */
   void pump() {
@@ -353,6 +355,7 @@ class App {
         break;
       case EventKind::credit:
         credits_ += record.a;
+        credits_told++;
         break;
       case EventKind::violation:
         violations++;

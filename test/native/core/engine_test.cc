@@ -623,6 +623,64 @@ TEST_P(EngineTest, PostsThatCannotBeSentAreSettledForAReceiverThatStarves) {
   EXPECT_EQ(app.outstanding(), 0);
 }
 
+/** Posts answers until some are left of those that the other side of the pair, which does not read, makes wait; the last id. */
+uint64_t post_unsent_answers(App* app, const Pair& pair, uint32_t group) {
+  uint64_t id = 0;
+  app->view(pair.client).hold_reading = true;
+  app->poll_for("unsent answers", [&] {
+    app->post(pair.server, make_frame(OpCode::response, ++id, std::string(60'000, 'x')), 0, kAnswerTag);
+    app->post(pair.server, make_frame(OpCode::response, ++id, "x"), 0, kAnswerTag | group);
+    app->pump();
+    return app->outstanding() > 3;
+  });
+  return id;
+}
+
+TEST_P(EngineTest, CountsTheUnsentAnswersOfAChannel) {
+  App app(options());
+  Pair pair(&app, address());
+  app.post(pair.server, OpCode::request, 1'000'000);
+  const uint64_t last = post_unsent_answers(&app, pair, pair.server_group);
+  Engine& engine = app.engine();
+  ASSERT_TRUE(app.wait_taken());
+  const uint32_t unsent = engine.unsent_answers(pair.server.number);
+  EXPECT_GT(unsent, 0u);
+  EXPECT_LE(unsent, last);
+  EXPECT_EQ(engine.unsent_answers(pair.client.number), 0u);
+  app.post(pair.server, OpCode::request, 1'000'001);
+  ASSERT_TRUE(app.wait_taken());
+  EXPECT_EQ(engine.unsent_answers(pair.server.number), unsent) << "what is no answer does not count";
+  app.view(pair.client).hold_reading = false;
+  app.command(Command::consumed, pair.client.number, pair.client.generation,
+              static_cast<uint32_t>(app.view(pair.client).unread));
+  ASSERT_TRUE(app.wait_balanced());
+  EXPECT_EQ(engine.unsent_answers(pair.server.number), 0u);
+}
+
+/** Those that will never be sent keep nobody from going on, and the thread hears of it although nothing is settled. */
+TEST_P(EngineTest, AnswersThatCannotBeSentCountNoMore) {
+  App app(options());
+  Pair pair(&app, address());
+  post_unsent_answers(&app, pair, 0);
+  ASSERT_TRUE(app.wait_taken());
+  EXPECT_GT(app.engine().unsent_answers(pair.server.number), 0u);
+  EXPECT_EQ(app.credits_told, 0);
+  // They do not come back before what had arrived is taken, which this receiver does not do.
+  app.view(pair.server).hold_ack = true;
+  app.close_group(pair.client_group);
+  ASSERT_TRUE(app.wait_for("that they count no more", [&] { return app.credits_told > 0; }));
+  ASSERT_TRUE(app.wait_for("the end", [&] { return app.view(pair.server).ended; }));
+  EXPECT_EQ(app.engine().unsent_answers(pair.server.number), 0u);
+  EXPECT_GT(app.outstanding(), 0) << "they are not back yet";
+  const int told = app.credits_told;
+  app.post(pair.server, make_frame(OpCode::response, 1'000'000), 0, kAnswerTag);
+  ASSERT_TRUE(app.wait_for("that it does not count", [&] { return app.credits_told > told; }));
+  EXPECT_EQ(app.engine().unsent_answers(pair.server.number), 0u);
+  app.acknowledge_end(pair.server);
+  EXPECT_EQ(rest_of(&app, pair.server).back().id(), 1'000'000u);
+  EXPECT_TRUE(app.wait_balanced());
+}
+
 /** Another thread posts into a channel whose end its owner has acknowledged and not looked at yet. */
 TEST_P(EngineTest, PostsBehindTheEndCountUntilTheLastWordIsTaken) {
   App app(options());

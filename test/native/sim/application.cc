@@ -113,6 +113,7 @@ void Application::post(Group* group, Channel* channel, Application* owner, OpCod
   }
   Run run{channel->number, channel->generation, static_cast<uint32_t>(frame.size()), 1, 0, channel->group};
   if (!groups_.empty() && world_.random.chance(50)) run.tag = groups_.begin()->first;
+  if (world_.random.chance(300)) run.tag |= kAnswerTag;
   stage(run, frame);
 }
 

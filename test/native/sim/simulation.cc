@@ -287,6 +287,10 @@ void Simulation::check_books() {
       world_.fail("engine %d counts %d channels and %d listeners at the end", i, channels, listeners);
     }
     if (!machine.running) continue;
+    for (uint32_t number = kFirstChannel; number <= kLastChannel; number++) {
+      uint32_t unsent = machine.engine->unsent_answers(number);
+      if (unsent != 0) world_.fail("channel %u of engine %d has %u unsent answers at the end", number, i, unsent);
+    }
     bool counted = machine.max_channels > kFewChannels;
     for (auto& application : applications_) {
       if (application->engine_number() != i || !application->attached()) continue;

@@ -11,6 +11,7 @@ function sourceOf(count: number, channel = 0): MailSource {
     told: false,
     takeFrame: () => (count--, Object.assign(looseFrame(), { channel })),
     hasFrames: () => count > 0,
+    unsentAnswers: () => 0,
     takeTail: looseFrame,
   };
 }
@@ -57,6 +58,93 @@ test('a credit that comes by the asking itself is used, and nobody is told', () 
   expect(mailbox.take()).not.toBeNull(); // by the reserve
   expect(mailbox.take()).not.toBeNull(); // by what reclaim() brought
   expect(told).toBe(1);
+});
+
+test('the end of the engine may come with what is reclaimed', () => {
+  const pool = new Pool(0, 1);
+  const end = (): void => {
+    pool.settle(1);
+    mailbox.clear();
+  };
+  const mailbox: Mailbox = new Mailbox(pool, 1, hostOf({ reclaim: end }), () => undefined);
+  mailbox.addReady(sourceOf(3));
+  pool.release(mailbox.take()!);
+  mailbox.take(); // by the reserve
+  expect(mailbox.take()).toBeNull();
+});
+
+/** Two channels of which one has unsent answers, and a pool of ten with one message left: its share is four. */
+function unread(host: Parameters<typeof hostOf>[0] = {}) {
+  const pool = new Pool(0, 10);
+  const taken = Array.from({ length: 9 }, () => pool.take()!);
+  const told: string[] = [];
+  const mailbox = new Mailbox(pool, 1, hostOf(host), () => told.push('readable'));
+  const answers = { unsent: 5 };
+  mailbox.addReady({ ...sourceOf(1000, 1), unsentAnswers: () => answers.unsent });
+  told.length = 0;
+  return { pool, taken, mailbox, answers, told };
+}
+
+test('a channel over its share waits, and nothing is told; others do not wait', () => {
+  const { mailbox, pool } = unread({
+    makePoolEmpty: () => {
+      throw new Error('a message was free');
+    },
+  });
+  expect(mailbox.take()).toBeNull();
+  mailbox.addReady(sourceOf(2, 2));
+  for (let i = 0; i < 2; i++) {
+    const frame = mailbox.take()!;
+    expect(frame.channel).toBe(2);
+    pool.give(frame);
+  }
+  expect(mailbox.take()).toBeNull();
+});
+
+test('a channel over its share goes on with the credit that gives it one more', () => {
+  const { mailbox, pool, taken, told } = unread();
+  expect(mailbox.take()).toBeNull();
+  pool.give(taken.pop()!);
+  expect(told).toEqual(['readable']);
+  expect(mailbox.take()).toMatchObject({ channel: 1 });
+});
+
+test('a channel over its share goes on when its answers count no more', () => {
+  const { mailbox, answers, told } = unread();
+  mailbox.reconsider();
+  expect(mailbox.take()).toBeNull();
+  expect(told).toEqual([]); // nobody was held back when it was called
+  answers.unsent = 0;
+  mailbox.reconsider();
+  expect(told).toEqual(['readable']);
+  expect(mailbox.take()).toMatchObject({ channel: 1 });
+});
+
+test('a channel that is held back is looked at whenever another one has had its turn', () => {
+  const { mailbox, pool, answers } = unread();
+  expect(mailbox.take()).toBeNull();
+  mailbox.addReady(sourceOf(1000, 2));
+  const channels: number[] = [];
+  for (let n = 0; n < 200; n++) {
+    const frame = mailbox.take()!;
+    channels.push(frame.channel);
+    pool.give(frame);
+    if (n === 100) answers.unsent = 0;
+  }
+  // From the end of the turn in which it is over its share no more.
+  expect(channels.indexOf(1)).toBe(128);
+});
+
+test('the reserve is not for a channel with unsent answers', () => {
+  const { mailbox, pool, answers } = unread();
+  pool.take();
+  answers.unsent = 1;
+  expect(mailbox.take()).not.toBeNull(); // pool_empty
+  expect(mailbox.take()).toBeNull();
+  expect(mailbox.reserveLent).toBe(false);
+  answers.unsent = 0;
+  expect(mailbox.take()).toMatchObject({ channel: 1 });
+  expect(mailbox.reserveLent).toBe(true);
 });
 
 test('a credit that refill() brings is looked at before pool_empty is told', () => {

@@ -3,13 +3,17 @@ import type { Reader } from '../../../lib/engine/frame';
 import { Pool } from '../../../lib/engine/pool';
 import { looseFrame } from '../../../lib/engine/frame';
 
-function readerOf(group: number): Reader & { told: number } {
+function readerOf(group: number): Reader & { told: number; reconsidered: number } {
   return {
     group,
     reserveLent: false,
     told: 0,
+    reconsidered: 0,
     onCredit() {
       this.told++;
+    },
+    reconsider() {
+      this.reconsidered++;
     },
   };
 }
@@ -48,6 +52,39 @@ describe('a released message', () => {
     for (const n of [1, 2, 3]) pool.wait({ grant: () => served.push(n) });
     pool.settle(2);
     expect(served).toEqual([1, 2]);
+  });
+
+  it('that became an answer leaves the reserve to the next channel, and counts itself', () => {
+    const pool = new Pool(0, 1);
+    const reader = readerOf(1);
+    pool.take();
+    expect(pool.takeForReading(reader)).toBe(true);
+    pool.starve(reader);
+    pool.refillReserve(reader);
+    expect([reader.told, reader.reserveLent, pool.total, pool.free]).toEqual([1, false, 2, 0]);
+    expect(pool.takeForReading(reader)).toBe(true);
+    expect(pool.takeForReading(reader)).toBe(false);
+    pool.settle(1);
+    expect([pool.total, pool.free, pool.take()]).toEqual([1, 0, null]);
+    pool.settle(1);
+    pool.settle(1);
+    expect([pool.total, pool.free]).toEqual([1, 1]);
+  });
+
+  it('lets those who hold channels back look again, once for each batch', () => {
+    const pool = new Pool(0, 4);
+    const reader = readerOf(1);
+    for (let i = 0; i < 4; i++) pool.take();
+    pool.addHolder(reader);
+    pool.addHolder(reader);
+    expect(pool.wanted).toBe(true);
+    pool.settle(3);
+    pool.settle(1);
+    expect([reader.reconsidered, pool.wanted]).toEqual([1, false]);
+    pool.addHolder(reader);
+    pool.forget(reader);
+    pool.settle(0);
+    expect([reader.reconsidered, pool.wanted]).toEqual([1, false]);
   });
 
   it('read by means of a reserve gives the reserve back to its reader', () => {

@@ -21,6 +21,7 @@ function channelWith(pool = new Pool(0, 10)) {
     acknowledge: () => told.push('consumed'),
     acknowledgeEnd: () => told.push('endAck'),
     lastWord: () => lastWord,
+    unsentAnswers: () => 0,
   };
   const mailbox = { addReady: () => told.push('ready'), addTail: () => told.push('tail') };
   const channel = new NativeChannel(engine, { mailbox } as unknown as NativeGroup, 1, GENERATION, 0, 1);
