@@ -138,10 +138,16 @@ export class NativeEngine implements Engine, EngineThreads, EngineOfChannel, Inb
     return !this.#closed && this.#binding.groupIsOpen(this.#port, group);
   }
 
-  /** `own`: the group belongs to this thread, and so will the channel. */
+  /**
+   * `own`: the group belongs to this thread, and so will the channel. 0: none is left.
+   * @throws AmpeError `shutdown_started` when another thread has closed the group or the engine, which this one may not have heard
+   */
   openChannel(group: number, listener: boolean, own: boolean): number {
     const channel = this.#binding.openChannel(this.#port, group, listener, this.#words);
-    if (channel === 0) return 0;
+    if (channel === 0) {
+      if (!this.groupIsOpen(group)) throw new AmpeError(AmpeStatus.ShutdownStarted);
+      return 0;
+    }
     this.#life = this.#words[0];
     const state = listener ? PostChannelState.listener : PostChannelState.open;
     this.#binding.setPostState(this.#port, channel, state);

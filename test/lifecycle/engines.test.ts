@@ -195,6 +195,17 @@ const onlyNative: Record<string, string> = {
         ampe.get();
         return () => ampe.acquire();
       },
+      async 'post a Hello'(ampe, address) {
+        const group = ampe.create();
+        const message = hello(ampe, address);
+        return async () => {
+          try {
+            group.post(message);
+          } finally {
+            assert.equal(message.opCode, OpCode.HelloRequest, 'it was lost');
+          }
+        };
+      },
       // With the pool's only message and the group's reserve in hand, a third message in its queue, and one on its way back.
       async 'receive what is there'(ampe, address) {
         const group = ampe.create();

@@ -104,6 +104,7 @@ describe('ports', () => {
     openChannel: [1, false, new Uint32Array(1)],
     setPostState: [1, 0],
     postState: [1, new Uint32Array(2)],
+    unsentAnswers: [1],
     engineOf: [],
     pollerOf: [],
     openGroup: [],
@@ -233,6 +234,10 @@ describe('numbers', () => {
     ]) {
       expect(() => addon.setPostState(port, channel, state)).toThrow(/setPostState/);
     }
+    for (const channel of [0, 65_535]) {
+      expect(() => addon.unsentAnswers(port, channel)).toThrow(/unsentAnswers/);
+    }
+    expect(addon.unsentAnswers(port, 1)).toBe(0);
   });
 
   it('of channels that cannot be are unknown to postState()', () => {
