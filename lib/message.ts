@@ -7,7 +7,7 @@ import { LAST_CHANNEL, MAX_BODY_BYTES, MAX_TEXT_HEADERS_BYTES, MORE_BIT, ORIGIN_
 import { AmpeError, invalidArgument } from './protocol/ampe-error';
 import { copyBytes } from './protocol/copy-bytes';
 import { messageIdOf, snapshotOf, type BinaryHeader } from './protocol/header';
-import { isOpCode, opCodeName, type OpCode, type Origin } from './protocol/op-code';
+import { isOpCode, opCodeName, Origin, type OpCode } from './protocol/op-code';
 import { AmpeStatus, rawToStatus, statusName } from './protocol/status';
 import { encodeField, nextField } from './protocol/text-headers-codec';
 import type { Frame } from './engine/frame';
@@ -185,13 +185,36 @@ export class Message implements Disposable {
   [Symbol.dispose](): void {
     if (this._frame !== null) this._pool.give(this._take());
   }
-  /** @internal */
-  [Symbol.for('nodejs.util.inspect.custom')](): string {
+  /**
+   * What a log should have of it: the binary header with names for numbers, and how long its parts are. Not what they say: a
+   * program decides by itself which data it writes down. Never throws.
+   */
+  toJSON(): Record<string, unknown> {
+    const frame = this._frame;
+    if (frame === null) return { owned: false };
+    const { opCode, status, messageId, channelNumber, origin, more } = snapshotOf(frame);
+    return {
+      channelNumber,
+      opCode: opCodeName(opCode),
+      origin: origin === Origin.engine ? 'engine' : 'application',
+      more,
+      status: statusName(status),
+      messageId: String(messageId),
+      textHeadersBytes: frame.headersLength,
+      bodyBytes: frame.bodyLength,
+    };
+  }
+  /** A line for a person: opcode, channel, id and sizes. Never throws. */
+  toString(): string {
     if (this._frame === null) return 'Message (not owned)';
     const { channelNumber, messageId, status, more } = this;
     const sizes = `${this._frame.headersLength}+${this._frame.bodyLength} bytes`;
     const marks = `${this.isFromEngine ? ` from engine: ${statusName(status)}` : ''}${more ? ' more' : ''}`;
     return `Message ${opCodeName(this.opCode)} channel ${channelNumber} id ${messageId} ${sizes}${marks}`;
+  }
+  /** @internal */
+  [Symbol.for('nodejs.util.inspect.custom')](): string {
+    return this.toString();
   }
 }
 

@@ -1,6 +1,13 @@
 // turn-end.ts: when everything else of this turn of the event loop has had its time, and whether it waits for that too long.
 // Knows the event loop only. Invariant: what is not referenced neither holds the process nor waits for something else to happen.
 
+// Taken when this is loaded: what tests of an application put in their place is meant for its timers, and would stop an engine.
+const { setImmediate, clearImmediate, setTimeout, clearTimeout } = globalThis;
+/** Calls back behind what the event loop has to do now. */
+export const immediately: (callback: () => void) => unknown = setImmediate;
+/** Calls back when what runs now has returned. */
+export const nextTick: (callback: () => void) => void = process.nextTick.bind(process);
+
 /**
  * Calls back behind everything else of this turn.
  * @param referenced whether this holds the process; an immediate that does not would wait for the next event of another

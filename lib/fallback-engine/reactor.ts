@@ -18,6 +18,7 @@ import { threadIds } from '../engine/message-ids';
 import type { ResolvedOptions } from '../engine/options';
 import { Pool } from '../engine/pool';
 import { channelClosedSignal, poolEmptySignal } from '../engine/status-frames';
+import { immediately, nextTick } from '../engine/turn-end';
 import { ChannelNumbers } from './channel-numbers';
 import { Connection } from './connection';
 import { Listener } from './listener';
@@ -178,7 +179,7 @@ export class FallbackEngine implements Engine, EngineOfConnection {
     this.#dirty.push(connection);
     if (this.#flushScheduled) return;
     this.#flushScheduled = true;
-    process.nextTick(() => {
+    nextTick(() => {
       this.#flushScheduled = false;
       this.flush();
       this.#flushAt = FIRST_FRAMES;
@@ -208,7 +209,7 @@ export class FallbackEngine implements Engine, EngineOfConnection {
   /** Runs `callback` when every socket has had its turn. */
   atTurnEnd(callback: () => void): void {
     if (this.#turnEnd.push(callback) > 1) return;
-    setImmediate(() => {
+    immediately(() => {
       const callbacks = this.#turnEnd;
       this.#turnEnd = [];
       for (const run of callbacks) run();

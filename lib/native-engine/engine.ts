@@ -17,7 +17,7 @@ import type { ResolvedOptions } from '../engine/options';
 import { NodeList } from '../engine/node-list';
 import { Pool } from '../engine/pool';
 import { channelClosedSignal, poolEmptySignal } from '../engine/status-frames';
-import { atTurnEnd, turns } from '../engine/turn-end';
+import { atTurnEnd, immediately, nextTick, turns } from '../engine/turn-end';
 import type { Binding } from './binding';
 import { NativeChannel, type EngineOfChannel } from './channel';
 import { NativeGroup } from './group';
@@ -349,7 +349,7 @@ export class NativeEngine implements Engine, EngineThreads, EngineOfChannel, Inb
   }
   #spinSoon(): void {
     this.#spinning = true;
-    setImmediate(this.#spin);
+    immediately(this.#spin);
   }
   /** When everything else of this turn is done: answers that come at once spare this thread its sleep. */
   readonly #spin = (): void => {
@@ -370,7 +370,7 @@ export class NativeEngine implements Engine, EngineThreads, EngineOfChannel, Inb
   #wantCredits(): void {
     if (this.#arming) return;
     this.#arming = true;
-    process.nextTick(() => {
+    nextTick(() => {
       this.#arming = false;
       if (this.pool.wanted && !this.#detached) this.onSettled(this.#binding.wantCredits(this.#port));
     });

@@ -6,7 +6,7 @@
 import fs from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
-import nodeGypBuild from 'node-gyp-build';
+import type NodeGypBuild from 'node-gyp-build';
 import type { Binding } from './binding';
 import { BUILD_IDENTITY, type BuildIdentity } from './build-identity';
 import type { Loaded } from './ports';
@@ -46,7 +46,7 @@ export function loadBinding(prebuild = '', environment: NodeJS.ProcessEnv = proc
 
 /** Loads anew. `identity`: what a file must have been made from; null: no matter. */
 export function load(override: string, identity: BuildIdentity | null = BUILD_IDENTITY): LoadResult {
-  const files = candidates(override);
+  const files = filesFor(override);
   if (typeof files === 'string') return { reason: files, attempts: [] };
   const attempts: Attempt[] = [];
   for (const file of files) {
@@ -78,7 +78,15 @@ function open(file: string, identity: BuildIdentity | null): Binding | string {
   throw new Error(`the native engine in ${file} does not belong to this version of ${PACKAGE}: ${difference}`);
 }
 
-/** Files to try, best first; or why there are none. */
+/** Files to try, best first; or why there are none: also that this process may not look. */
+function filesFor(override: string): string[] | string {
+  try {
+    return candidates(override);
+  } catch (error) {
+    return `no native engine can be looked for: ${firstLineOf(error)}`;
+  }
+}
+
 function candidates(override: string): string[] | string {
   if (path.extname(override) === '.node') return [path.resolve(override)];
   const folder = override === '' ? packageRoot() : path.resolve(override);
@@ -97,10 +105,16 @@ function candidates(override: string): string[] | string {
  */
 function bestOf(folder: string): string[] {
   try {
-    return [nodeGypBuild.path(folder)];
+    return [nodeGypBuild().path(folder)];
   } catch {
     return [];
   }
+}
+
+/** Loaded when it is needed: it looks for files at once, which a process may not be allowed to, and this package must load all the same. */
+function nodeGypBuild(): typeof NodeGypBuild {
+  // eslint-disable-next-line @typescript-eslint/no-require-imports -- a bundler sees it, which it does not with createRequire()
+  return require('node-gyp-build') as typeof NodeGypBuild;
 }
 
 /** A local build. */
@@ -115,9 +129,10 @@ function builtIn(folder: string): string[] {
  */
 function prebuiltIn(folder: string): string[] {
   const prebuilds = path.join(folder, 'prebuilds', `${process.platform}-${process.arch}`);
-  const fits = nodeGypBuild.matchTags('node', process.versions.modules);
+  const names = nodeGypBuild();
+  const fits = names.matchTags('node', process.versions.modules);
   return namesIn(prebuilds)
-    .map((name) => nodeGypBuild.parseTags(name))
+    .map((name) => names.parseTags(name))
     .filter((tags) => tags !== undefined)
     .filter(({ libc: _either, ...tags }) => fits(tags))
     .sort((a, b) => Number(fits(b)) - Number(fits(a)))

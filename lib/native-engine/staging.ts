@@ -7,6 +7,7 @@ import { FIRST_FRAMES, MOST_FRAMES, nextBatch } from '../engine/flush-pace';
 import type { Frame } from '../engine/frame';
 import type { Pool } from '../engine/pool';
 import { Queue } from '../engine/queue';
+import { nextTick } from '../engine/turn-end';
 import type { Binding } from './binding';
 import { placeBytes, writeHostHeader } from './host-frame';
 
@@ -99,7 +100,7 @@ export class Staging {
       this.#flushAt = nextBatch(this.#flushAt);
     } else if (!this.#scheduled) {
       this.#scheduled = true;
-      process.nextTick(this.#onTickEnd);
+      nextTick(this.#onTickEnd);
     }
   }
 

@@ -108,5 +108,8 @@ export function statusToError(status: AmpeStatus): AmpeError | null {
  * @see docs/PROTOCOL.md section 2
  */
 export function errorToStatus(error: unknown): AmpeStatus {
-  return error instanceof AmpeError ? error.status : AmpeStatus.UnknownError;
+  if (error instanceof AmpeError) return error.status;
+  // Of another copy of this package in the process, whose class is another one.
+  const { name, status } = Object(error) as Partial<AmpeError>;
+  return name === 'AmpeError' && typeof status === 'number' ? rawToStatus(status) : AmpeStatus.UnknownError;
 }

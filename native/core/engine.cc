@@ -105,10 +105,10 @@ Port* Engine::add_port(Doorbell* doorbell) {
 }
 
 Port* Engine::create(const EngineOptions& options, Doorbell* doorbell, OsError* error) {
-  *error = OsError::no_memory;
   Kernel kernel;
   std::unique_ptr<Poller> poller = make_poller(options.poller, error);
   if (poller == nullptr) return nullptr;
+  *error = OsError::no_memory;
   kernel.poller = poller.release();
   kernel.sockets = &system_sockets();
   kernel.resolver = &system_resolver();

@@ -30,6 +30,16 @@ describe('the engine of the package', () => {
     expect(chosen({ TOFU_AMPE_BACKEND: 'fallback' })[0]).toBe('fallback');
   });
 
+  it('is the fallback where the process may read the package only, and nothing of it throws', () => {
+    addBinary(place('prebuilds'));
+    const flag = Number(process.versions.node.split('.')[0]) < 24 ? '--experimental-permission' : '--permission';
+    const print = "console.log(require('tofu-ampe').Reactor.create().backend)";
+    const args = [flag, `--allow-fs-read=${fs.realpathSync(installed.folder)}/*`, '-e', print];
+    const env = { ...process.env, ...unset };
+    const { stdout, status } = spawnSync(process.execPath, args, { cwd: installed.folder, encoding: 'utf8', env });
+    expect([stdout, status]).toEqual(['fallback\n', 0]);
+  });
+
   it('is the fallback where the binary was made from other sources, and says so', () => {
     const file = addBinary(place('prebuilds'));
     alter(file);

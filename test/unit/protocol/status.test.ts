@@ -80,6 +80,14 @@ test.each([new Error('x'), new TypeError('x'), 'text', 22, null, undefined, { st
   },
 );
 
+test('the status of another copy of the package is known, although its class is another one', () => {
+  class AmpeErrorOfOtherCopy extends Error {
+    override name = 'AmpeError';
+    status = AmpeStatus.ChannelClosed;
+  }
+  expect(errorToStatus(new AmpeErrorOfOtherCopy())).toBe(AmpeStatus.ChannelClosed);
+});
+
 test('an AmpeError keeps what is known about it', () => {
   const cause = new Error('ECONNRESET');
   const details = { code: 'ERR_AMPE_BAD_NAME', channelNumber: 7, messageId: 9n, cause };
