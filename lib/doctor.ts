@@ -1,5 +1,6 @@
 // doctor.ts: says which engine runs here, what was tried for it, and what to do for a better one. Behind `npx tofu-ampe doctor`.
-// It makes an engine as any program would and looks; it changes and prints nothing.
+// It makes an engine as any program would and looks; it changes and prints nothing. A binary that is no good may end the process that
+// looks: the command does it in another one, and examines again with what that one met.
 import fs from 'node:fs';
 import path from 'node:path';
 import { BUILD_IDENTITY, type BuildIdentity } from './native-engine/build-identity';
@@ -23,22 +24,56 @@ export interface Findings {
   readonly advice: readonly string[];
 }
 
+/** That the process which was to examine had no good end. */
+export interface Crash {
+  /** What it did, in words that fit behind "a process that makes an engine". */
+  readonly ending: string;
+  /** What became of each of filesHere(), in a process of its own. */
+  readonly tried: readonly Attempt[];
+}
+
 const VARIABLES = ['TOFU_AMPE_BACKEND', 'TOFU_AMPE_PREBUILD', 'TOFU_AMPE_POLLER'];
 /** What the compiler said when the package was installed, if it failed: see scripts/install.cjs. */
 const INSTALL_LOG = path.join('build', 'install.log');
+/** Ends reasons (lib/select-engine.ts); said by this program itself it leads nowhere. */
+const HINT = / \(npx tofu-ampe doctor says more\)$/;
 
-export async function examine(): Promise<Findings> {
-  const { engine, reason } = await engineHere();
+/** Words of loaders. Where the file is read, they name it: a binary for another C library may complain of that library. */
+const ADDONS_DISABLED = /loading addons is disabled|--allow-ffi|^no native engine can be looked for/;
+const NO_EXECUTION = /failed to map segment from shared object/;
+const DAMAGED =
+  /file too short|invalid ELF header|ELF (?:file|load)|cannot read file data|Exec format error|not (?:a|valid) mach-o|did not self-register|Permission denied/;
+
+/** Looks at what runs here. @param crash set where that ends the process: then no binary is loaded. */
+export async function examine(crash: Crash | null = null): Promise<Findings> {
+  const loads = crash === null || process.env.TOFU_AMPE_BACKEND === 'fallback';
+  const { engine, reason } = loads
+    ? await engineHere()
+    : { engine: null, reason: `a process that makes an engine ${crash.ending}` };
   const found = {
     identity: BUILD_IDENTITY,
-    folder: packageRoot(),
+    folder: folderHere(),
     system: { platform: process.platform, arch: process.arch, libc: libcHere(), runtime: runtimeHere() },
     environment: Object.fromEntries(VARIABLES.map((name) => [name, process.env[name] || null])),
-    tried: triedHere(),
+    tried: crash?.tried ?? triedHere(),
     engine,
     reason,
   };
-  return { ...found, advice: adviceFor(found) };
+  return { ...found, advice: crash === null ? adviceFor(found) : adviceAfterCrash(found) };
+}
+
+/** Files that may be tried here, found without loading any. */
+export function filesHere(): string[] {
+  const override = process.env.TOFU_AMPE_PREBUILD;
+  if (override && path.extname(override) === '.node') return [path.resolve(override)];
+  const folder = override ? path.resolve(override) : folderHere();
+  if (folder === null) return [];
+  const system = `${process.platform}-${process.arch}`;
+  return [path.join(folder, 'build', 'Release'), path.join(folder, 'prebuilds', system)]
+    .filter((each) => fs.existsSync(each))
+    .flatMap((each) => fs.readdirSync(each).map((name) => path.join(each, name)))
+    .filter((file) => path.extname(file) === '.node')
+    .sort();
 }
 
 /** The findings as a person reads them. */
@@ -62,9 +97,9 @@ async function engineHere(): Promise<Pick<Findings, 'engine' | 'reason'>> {
   try {
     await using reactor = Reactor.create();
     reactor.ampe().create();
-    return { engine: reactor.backend, reason: reactor.backendReason };
+    return { engine: reactor.backend, reason: reactor.backendReason.replace(HINT, '') };
   } catch (error) {
-    return { engine: null, reason: error instanceof Error ? error.message : String(error) };
+    return { engine: null, reason: (error instanceof Error ? error.message : String(error)).replace(HINT, '') };
   }
 }
 
@@ -77,25 +112,76 @@ function triedHere(): readonly Attempt[] {
   }
 }
 
-function adviceFor({ engine, folder, environment, tried, system }: Omit<Findings, 'advice'>): string[] {
+/** Null also where this process may not look. */
+function folderHere(): string | null {
+  try {
+    return packageRoot();
+  } catch {
+    return null;
+  }
+}
+
+type Found = Omit<Findings, 'advice'>;
+
+function adviceFor(found: Found): string[] {
+  const { engine, reason, environment, tried } = found;
   if (engine === 'native') return [];
   const advice: string[] = [];
-  const { TOFU_AMPE_BACKEND: backend, TOFU_AMPE_PREBUILD: prebuild } = environment;
-  if (backend) advice.push(`TOFU_AMPE_BACKEND asks for ${backend}: unset it to get the best engine that loads`);
-  if (tried.some(({ trouble }) => trouble === null)) return advice;
+  const { TOFU_AMPE_BACKEND: backend, TOFU_AMPE_POLLER: poller } = environment;
+  const loads = tried.some(({ trouble }) => trouble === null);
+  if (backend && !(backend === 'native' && loads))
+    advice.push(`TOFU_AMPE_BACKEND asks for ${backend}: unset it to get the best engine that loads`);
+  if (!loads) advice.push(...adviceToLoad(found));
+  else if (poller && /poller/i.test(reason))
+    advice.push(`TOFU_AMPE_POLLER asks for ${poller}: unset it to get the best one of this system`);
+  if (engine === null && advice.length === 0)
+    advice.push('see to what the engine lacks, or set TOFU_AMPE_BACKEND=fallback: that engine needs no binary');
+  return advice;
+}
+
+/** What to do to have a binary that loads. */
+function adviceToLoad({ reason, folder, environment, tried, system }: Found): string[] {
+  const prebuild = environment.TOFU_AMPE_PREBUILD;
+  const troubles = [reason, ...tried.map(({ trouble }) => trouble ?? '')];
+  if (troubles.some((trouble) => ADDONS_DISABLED.test(trouble)))
+    return [
+      system.runtime.startsWith('Deno')
+        ? 'allow addons: --allow-ffi'
+        : 'allow addons: run node without --no-addons; with --permission it needs --allow-addons, and --allow-fs-read for the package (NODE_OPTIONS may hold these too)',
+    ];
+  const kept = tried.find(({ trouble }) => NO_EXECUTION.test(trouble ?? ''));
+  if (kept !== undefined)
+    return [
+      `the mount of ${kept.file} forbids execution (noexec), and compiling does not change that: allow it, or copy the file to another mount and name it by TOFU_AMPE_PREBUILD`,
+    ];
   if (prebuild)
-    advice.push(`TOFU_AMPE_PREBUILD names ${prebuild}: correct it, or unset it to have the package look for a binary`);
-  else if (system.platform === 'win32') advice.push('nothing can be done: there is no native engine for Windows yet');
-  else if (folder === null) advice.push('name the binary by the option prebuild: see "Bundlers" in the README');
-  else {
-    if (tried.some(({ trouble }) => trouble?.startsWith('was built from')))
-      advice.push('install the package anew: a binary is of another version');
-    advice.push(
-      'compile it: npm rebuild tofu-ampe --foreground-scripts (a C++17 compiler, make and python3; nothing is downloaded)',
-    );
-    const log = path.join(folder, INSTALL_LOG);
-    if (fs.existsSync(log)) advice.push(`read what the compiler said the last time: ${log}`);
-  }
+    return [`TOFU_AMPE_PREBUILD names ${prebuild}: correct it, or unset it to have the package look for a binary`];
+  if (system.platform === 'win32') return ['nothing can be done: there is no native engine for Windows yet'];
+  if (folder === null) return ['name the binary by the option prebuild: see "Bundlers" in the README'];
+  const advice: string[] = [];
+  if (troubles.some((trouble) => /was built from|does not belong to this version/.test(trouble)))
+    advice.push('install the package anew: a binary is of another version');
+  for (const { file } of tried.filter(isDamaged))
+    advice.push(`install the package anew: ${file} is damaged, or cannot be read`);
+  advice.push(
+    'compile it: npm rebuild tofu-ampe --foreground-scripts (a C++17 compiler, make and python3; nothing is downloaded)',
+  );
+  const log = path.join(folder, INSTALL_LOG);
+  if (fs.existsSync(log)) advice.push(`read what the compiler said the last time: ${log}`);
+  return advice;
+}
+
+function isDamaged({ file, trouble }: Attempt): boolean {
+  if (trouble === null) return false;
+  return trouble.startsWith('is no addon of') || (trouble.includes(file) && DAMAGED.test(trouble));
+}
+
+function adviceAfterCrash({ environment }: Found): string[] {
+  const { TOFU_AMPE_BACKEND: backend, TOFU_AMPE_PREBUILD: prebuild } = environment;
+  const advice = prebuild
+    ? [`TOFU_AMPE_PREBUILD names ${prebuild}: correct it, or unset it to have the package look for a binary`]
+    : ['install the package anew: most likely a file of it is damaged'];
+  if (backend !== 'fallback') advice.push('or set TOFU_AMPE_BACKEND=fallback: then no binary is loaded');
   return advice;
 }
 

@@ -8,7 +8,7 @@ import type { ResolvedOptions } from './engine/options';
 import { FallbackEngine } from './fallback-engine/reactor';
 import { NativeEngine } from './native-engine/engine';
 import { isEngineHandle, isGroupHandle } from './native-engine/handles';
-import { loadBinding } from './native-engine/load';
+import { loadBinding, packageRoot } from './native-engine/load';
 import { attachEngine, attachGroup } from './native-engine/threads';
 
 /** Whether this thread made its last engine of the fallback kind. */
@@ -27,9 +27,17 @@ function makeEngine(options: ResolvedOptions): Engine {
   if (options.backend === 'fallback') return new FallbackEngine(options, 'the fallback engine was asked for');
   const loaded = loadBinding(options.prebuild);
   if ('binding' in loaded) return new NativeEngine(options, loaded);
-  const reason = `${loaded.reason} (npx tofu-ampe doctor says more)`;
+  const reason = `${loaded.reason} (${isBundled() ? 'see "Bundlers" in the README' : 'npx tofu-ampe doctor says more'})`;
   if (options.backend === 'auto') return new FallbackEngine(options, reason);
   throw new AmpeError(AmpeStatus.NotImplementedYet, `not_implemented_yet: ${reason}`);
+}
+/** The doctor looks at the package where it is installed: of a bundle it knows nothing. */
+function isBundled(): boolean {
+  try {
+    return packageRoot() === null;
+  } catch {
+    return false; // it may not look; the reason says so
+  }
 }
 
 /**

@@ -33,4 +33,4 @@ export async function run(options: EchoClientOptions = {}): Promise<string[]> {
   return answers;
 }
 
-if (require.main === module) runAlone(run);
+runAlone(module, run);

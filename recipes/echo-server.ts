@@ -59,8 +59,8 @@ export async function run(options: EchoServerOptions = {}): Promise<number> {
   return answered;
 }
 
-if (require.main === module) {
+runAlone(module, (options) => {
   const interrupted = new AbortController();
   process.once('SIGINT', () => interrupted.abort());
-  runAlone((options) => run({ ...options, signal: interrupted.signal }));
-}
+  return run({ ...options, signal: interrupted.signal });
+});

@@ -4,7 +4,7 @@
 import { OpCode, Reactor, type Ampe, type ChannelGroup, type Message } from 'tofu-ampe';
 import { answerBye, ask, connect, isEndOf, runAlone, type Channel, type RecipeOptions } from './support/connection';
 import { shutdownServer, type Shutdown } from './support/open-channels';
-import { EchoServices, serve } from './services';
+import { EchoServices, serve, type ServeOptions } from './services';
 
 /** A client that does nothing but wait: it answers the server's Bye, unless it is a rude one. */
 async function waitForBye(group: ChannelGroup, channel: Channel, rude: boolean): Promise<void> {
@@ -42,7 +42,7 @@ export async function run(options: GracefulShutdownOptions = {}): Promise<Shutdo
   // #region graceful-shutdown
   await using group = ampe.create();
   const waiting: Promise<void>[] = [];
-  const onListening = ([first]: string[]): void => {
+  const onListening: ServeOptions['onListening'] = ([first]) => {
     waiting.push(startClients(ampe, first, clients, rude));
   };
   const open = await serve(ampe, group, [address], new StoppableEcho(), { onListening });
@@ -58,12 +58,15 @@ export async function run(options: GracefulShutdownOptions = {}): Promise<Shutdo
 async function startClients(ampe: Ampe, address: string, clients: number, rude: number): Promise<void> {
   const groups = Array.from({ length: clients }, () => ampe.create());
   try {
-    const channels = await Promise.all(groups.map((group) => connect(ampe, group, address)));
-    (await ask(ampe, groups[clients - 1], channels[clients - 1], 'stop'))[Symbol.dispose]();
-    await Promise.all(groups.map((group, index) => waitForBye(group, channels[index], index < rude)));
+    const connected = await Promise.all(
+      groups.map(async (group) => ({ group, channel: await connect(ampe, group, address) })),
+    );
+    const last = connected.at(-1)!; // without clients nobody would stop the server
+    (await ask(ampe, last.group, last.channel, 'stop'))[Symbol.dispose]();
+    await Promise.all(connected.map(({ group, channel }, index) => waitForBye(group, channel, index < rude)));
   } finally {
     await Promise.all(groups.map((group) => ampe.destroy(group)));
   }
 }
 
-if (require.main === module) runAlone(run);
+runAlone(module, run);

@@ -152,4 +152,4 @@ export async function run(options: RecipeOptions & HeartbeatOptions & { beats?: 
   return answered;
 }
 
-if (require.main === module) runAlone(run);
+runAlone(module, run);

@@ -40,4 +40,4 @@ export {
   type Session,
 } from './reconnecting-client';
 export { finish, forward, submit } from './wake-receiver';
-export { WorkerPool } from './worker-pool';
+export { WorkerPool, type WorkerPoolOptions } from './worker-pool';

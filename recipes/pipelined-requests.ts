@@ -140,4 +140,4 @@ export async function run(options: RecipeOptions & { count?: number } = {}): Pro
   return answers.map(String);
 }
 
-if (require.main === module) runAlone(run);
+runAlone(module, run);

@@ -156,4 +156,4 @@ export async function run(
   return { progress, answer };
 }
 
-if (require.main === module) runAlone(run);
+runAlone(module, run);

@@ -179,4 +179,4 @@ export async function run(
   return { answers, failures };
 }
 
-if (require.main === module) runAlone(run);
+runAlone(module, run);

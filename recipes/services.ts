@@ -81,7 +81,7 @@ export interface ServeOptions {
   /** Ends the loop. */
   signal?: AbortSignal | undefined;
   /** Told the addresses, with real ports, once all listeners accept clients. */
-  onListening?: ((addresses: string[]) => void) | undefined;
+  onListening?: ((addresses: [string, ...string[]]) => void) | undefined;
 }
 
 // #region serve
@@ -114,7 +114,7 @@ export async function serve(
         const failure = statusToError(message.status);
         if (failure !== null) throw failure;
         const found = listeners.map((number) => open.listeners.get(number)?.address);
-        if (!found.includes(undefined)) onListening?.(found as string[]);
+        if (!found.includes(undefined)) onListening?.(found as [string, ...string[]]);
       } else if (!services.onMessage(message)) {
         break;
       }
@@ -129,7 +129,7 @@ export async function serve(
 /** A server that runs in the background. */
 export interface RunningServer extends AsyncDisposable {
   /** Where it listens, with real ports. */
-  readonly addresses: readonly string[];
+  readonly addresses: readonly [string, ...string[]];
   /** Ends it politely; the group is destroyed afterwards. */
   stop(deadlineMs?: number): Promise<Shutdown>;
 }
@@ -155,7 +155,7 @@ export async function startServer(
       await ampe.destroy(group);
     }
   };
-  const listening = await new Promise<string[]>((resolve, reject) => {
+  const listening = await new Promise<[string, ...string[]]>((resolve, reject) => {
     serving = serve(ampe, group, addresses, services, { signal: stopping.signal, onListening: resolve });
     serving.catch((error: unknown) => {
       void ampe.destroy(group).then(() => reject(error as Error));
@@ -188,4 +188,4 @@ export async function run(options: Omit<RecipeOptions, 'address'> & { addresses?
   return answers;
 }
 
-if (require.main === module) runAlone(({ log }) => run({ log }));
+runAlone(module, ({ log }) => run({ log }));

@@ -116,8 +116,8 @@ export class UpperCaseServices implements Services {
     if (answerHelloOrBye(this.#group!, message)) return true;
     if (message.isFromEngine || message.opCode !== OpCode.Request) return true;
     const bytes = message.body.bytes(); // a view of the message: changed in place, nothing is copied
-    for (let at = 0; at < bytes.length; at++) {
-      if (bytes[at] >= 0x61 && bytes[at] <= 0x7a) bytes[at] -= 0x20;
+    for (const [at, byte] of bytes.entries()) {
+      if (byte >= 0x61 && byte <= 0x7a) bytes[at] = byte - 0x20;
     }
     message.opCode = OpCode.Response; // id and `more` stay
     this.#group!.post(message);
@@ -161,4 +161,4 @@ function* letters(bytes: number): Generator<Uint8Array> {
   }
 }
 
-if (require.main === module) runAlone(run);
+runAlone(module, run);

@@ -82,4 +82,4 @@ export async function run(options: RecipeOptions & { texts?: string[] } = {}): P
   return answers;
 }
 
-if (require.main === module) runAlone(run);
+runAlone(module, run);

@@ -1,94 +1,33 @@
 // worker-pool.ts: a pool of worker threads behind one listener, for services that compute. The main thread receives and hands
-// each request to a worker that is free; the worker posts the answer to the client by itself, past the main thread.
+// each request to a worker that is free; the worker posts the answer to the client by itself, past the main thread. What a
+// worker does is in support/pool-worker.ts.
 // Needs the native engine: only there can several threads use one engine. With the fallback engine it says so and ends.
 //
 //     node dist/recipes/worker-pool.js 'tcp|127.0.0.1|7099'
 
+import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { Worker, isMainThread, parentPort, workerData } from 'node:worker_threads';
-import {
-  AmpeStatus,
-  OpCode,
-  Reactor,
-  attachGroup,
-  errorToStatus,
-  type Ampe,
-  type ChannelGroup,
-  type GroupHandle,
-  type Message,
-  type ReactorHandle,
-} from 'tofu-ampe';
+import { join } from 'node:path';
+import { Worker, workerData } from 'node:worker_threads';
+import { OpCode, Reactor, attachGroup, type Ampe, type ChannelGroup, type GroupHandle, type Message } from 'tofu-ampe';
 import { connect, disconnect, runAlone, type RecipeOptions } from './support/connection';
+import type { PoolHandles } from './support/pool-worker';
 import { pipelined } from './pipelined-requests';
 import { answerHelloOrBye, startServer, type Services } from './services';
 
-/** Jobs a worker is given at a time: one it works on, and one that is there when it has finished. */
-const JOBS_OF_A_WORKER = 2;
-/** Header in which a job tells its worker where the answer goes. Only inside this process: it never reaches a client. */
+/** Header in which a job tells its worker where the answer goes. */
 const CHANNEL = 'channel';
 
-// #region worker
-/** What a worker is started with: plain data, which may travel between threads. */
-interface PoolHandles {
-  recipe: 'worker-pool';
-  engine: ReactorHandle;
-  /** The server's group: answers are posted there. */
-  server: GroupHandle;
-  /** Where a worker says that it is free for a job. */
-  free: GroupHandle;
-  number: number;
-}
+/** Where a worker waits for its jobs. */
+type Jobs = Pick<ChannelGroup, 'updateReceiver'>;
 
-/** A worker's life: it needs no event loop, so it blocks for its jobs, and ends with the engine. */
-function work({ engine, server, free, number }: PoolHandles): void {
-  const ampe = Reactor.attach(engine);
-  const jobs = ampe.create();
-  const clients = attachGroup(server);
-  const main = attachGroup(free);
-  parentPort!.postMessage(jobs.share());
-  for (let places = JOBS_OF_A_WORKER; places > 0; places--) sayFree(ampe, main, number);
-  try {
-    for (;;) {
-      using job = jobs.waitReceiveSync()!;
-      answer(ampe, clients, job);
-      sayFree(ampe, main, number);
-    }
-  } catch (error) {
-    if (errorToStatus(error) !== AmpeStatus.ShutdownStarted) throw error; // the main thread has destroyed the engine
-  }
-}
-
-/** Goes straight from this thread to the client's socket. */
-function answer(ampe: Ampe, clients: Pick<ChannelGroup, 'post'>, job: Message): void {
-  using response = ampe.get();
-  response.opCode = OpCode.Response;
-  response.channelNumber = Number(job.textHeaders.get(CHANNEL));
-  response.messageId = job.messageId;
-  response.body.set(String(countPrimes(Number(job.body.toString()))));
-  try {
-    clients.post(response);
-  } catch (error) {
-    if (errorToStatus(error) !== AmpeStatus.ChannelClosed) throw error; // the client did not wait for it
-  }
-}
-
-function sayFree(ampe: Ampe, main: Pick<ChannelGroup, 'updateReceiver'>, number: number): void {
-  using word = ampe.get();
-  word.opCode = OpCode.Signal;
-  word.body.set(String(number));
-  main.updateReceiver(word);
-}
-// #endregion
-
-/** The work: something that keeps a processor busy. */
-export function countPrimes(below: number): number {
-  let count = 0;
-  for (let candidate = 2; candidate < below; candidate++) {
-    let divisor = 2;
-    while (divisor * divisor <= candidate && candidate % divisor !== 0) divisor++;
-    if (divisor * divisor > candidate) count++;
-  }
-  return count;
+/** What a {@link WorkerPool} may be told. */
+export interface WorkerPoolOptions {
+  /**
+   * The file that the workers run, as `new Worker()` takes it. Default: `support/pool-worker.js` beside this file. A bundle has no
+   * such file beside it: bundle `node_modules/tofu-ampe/dist/recipes/support/pool-worker.js` too, into a file of its own, and name it.
+   */
+  workerFile?: string | URL | undefined;
 }
 
 // #region worker-pool
@@ -97,17 +36,20 @@ export function countPrimes(below: number): number {
  * it can wait for, and says Bye when it has its answers.
  */
 export class WorkerPool implements Services {
-  readonly #workers: { thread: Worker; jobs: Pick<ChannelGroup, 'updateReceiver'> }[] = [];
+  readonly #jobs: Jobs[] = [];
   readonly #ended: Promise<unknown>[] = [];
-  readonly #free: number[] = [];
+  readonly #free: Jobs[] = [];
   readonly #waiting: Message[] = [];
   readonly #reactor: Reactor;
   readonly #size: number;
+  readonly #workerFile: string | URL;
   #group: ChannelGroup | null = null;
 
-  constructor(reactor: Reactor, size: number) {
+  /** @throws Error when the file of the workers is not there, or in a worker of a pool, which would start workers without end */
+  constructor(reactor: Reactor, size: number, { workerFile }: WorkerPoolOptions = {}) {
     this.#reactor = reactor;
     this.#size = size;
+    this.#workerFile = fileOfWorkers(workerFile);
   }
 
   /** Resolves when all workers are there. */
@@ -116,13 +58,17 @@ export class WorkerPool implements Services {
     const control = ampe.create();
     const shared = { engine: this.#reactor.share(), server: group.share(), free: control.share() };
     for (let number = 0; number < this.#size; number++) {
-      const handles: PoolHandles = { recipe: 'worker-pool', ...shared, number };
-      const thread = new Worker(__filename, { workerData: handles });
-      this.#ended.push(new Promise((resolve) => thread.once('exit', resolve)));
+      const handles: PoolHandles = { recipe: 'worker-pool', ...shared, number, channelHeader: CHANNEL };
+      const thread = new Worker(this.#workerFile, { workerData: handles });
+      const ended = new Promise<void>((resolve) => thread.once('exit', () => resolve()));
+      this.#ended.push(ended);
       const handle = await new Promise<GroupHandle>((resolve, reject) => {
         thread.once('message', resolve).once('error', reject);
+        void ended.then(() =>
+          reject(new Error(`${String(this.#workerFile)} ended too early: is it the file of the workers?`)),
+        );
       });
-      this.#workers.push({ thread, jobs: attachGroup(handle) });
+      this.#jobs.push(attachGroup(handle));
     }
     void this.#hearWhoIsFree(control);
   }
@@ -148,7 +94,8 @@ export class WorkerPool implements Services {
 
   async #hearWhoIsFree(control: ChannelGroup): Promise<void> {
     for await (using word of control) {
-      this.#free.push(Number(word.body.toString()));
+      const jobs = this.#jobs[Number(word.body.toString())];
+      if (jobs !== undefined) this.#free.push(jobs);
       this.#give();
     }
   }
@@ -157,11 +104,27 @@ export class WorkerPool implements Services {
     while (this.#free.length > 0 && this.#waiting.length > 0) {
       const job = this.#waiting.shift()!;
       job.textHeaders.reset().append(CHANNEL, String(job.channelNumber));
-      this.#workers[this.#free.shift()!].jobs.updateReceiver(job); // moved into that worker's queue
+      this.#free.shift()!.updateReceiver(job); // moved into that worker's queue
     }
   }
 }
 // #endregion
+
+/** Finds the file, or says what is wrong. */
+function fileOfWorkers(named: string | URL | undefined): string | URL {
+  if ((workerData as Partial<PoolHandles> | null)?.recipe === 'worker-pool') {
+    throw new Error(
+      'this is a worker of a WorkerPool, and runs a program that makes another: workerFile names a wrong file',
+    );
+  }
+  // A bundle that is an ES module has no __dirname.
+  const file = named ?? (typeof __dirname === 'string' ? join(__dirname, 'support', 'pool-worker.js') : null);
+  if (file !== null && existsSync(file)) return file;
+  const trouble = file === null ? 'a bundle has none' : `${String(file)} is not there`;
+  throw new Error(
+    `a WorkerPool needs a file for its workers: ${trouble}; bundled programs name it by the option workerFile`,
+  );
+}
 
 /**
  * A pool, and a client that asks it many things at once.
@@ -191,8 +154,4 @@ export async function run(
   }
 }
 
-if (isMainThread) {
-  if (require.main === module) runAlone(run);
-} else if ((workerData as Partial<PoolHandles> | null)?.recipe === 'worker-pool') {
-  work(workerData as PoolHandles); // this file is a worker of the pool's, and not just imported by somebody else's
-}
+runAlone(module, run);

@@ -62,7 +62,7 @@ export const FAULTS = [
 
   // ── one outcome, last word ──
   fault('channel-closed-skipped', connection, 'channels', 'last-word-form', [
-    'if (this.#runs.length === 0) this.#group.mailbox.addTail(this);',
+    'if (silent) this.#group.mailbox.addTail(this);',
     '',
   ]),
   fault('channel-closed-twice', mailbox, 'channels', 'last-word-once', [
@@ -70,7 +70,7 @@ export const FAULTS = [
     'if (source.ended) for (const each of [source, source]) this.#mail.push(each);',
   ]),
   fault('tail-before-frames', connection, 'wire', 'violation-keeps-valid', [
-    'if (this.#runs.length === 0) this.#group.mailbox.addTail(this);',
+    'if (silent) this.#group.mailbox.addTail(this);',
     'this.#group.mailbox.addTail(this);',
   ]),
   fault('unsent-dropped', connection, 'channels', 'unsent-comes-back', [
@@ -339,22 +339,15 @@ export const FAULTS = [
     'if (turns.isOverdue(this.#holds) && this.#detached) {',
   ]),
 
-  fault('dead-peer-blocks-its-group', mailbox, 'pool', 'pool-dead-peer', [
-    'if (this.#ready.length > 0) this.#engine.reclaimUnsendable();\n',
-    '',
-  ]),
+  fault('dead-peer-blocks-its-group', mailbox, 'pool', 'pool-dead-peer', ['this.#engine.reclaimUnsendable();\n', '']),
   fault('broken-connection-unknown', reactor, 'core/engine_test', 'PostsThatCannotBeSentAreSettled', [
     'broken_.push(connection);',
     'static_cast<void>(connection);',
   ]),
 
   fault('unread-answers-take-the-pool', pool, 'pool', 'pool-fair-share', [
-    'unsentAnswers > SHARE_OF_ONE * this.left',
+    'unsentAnswers > Math.max(this.left, this.#leastShare)',
     'unsentAnswers > this.max',
-  ]),
-  fault('reserve-lost-to-an-answer', pool, 'pool', 'pool-fair-share', [
-    'if (!this.#lent.remove(reader)) return;\n    this.#grow();\n    this.#reserveIsBack(reader);',
-    'if (reader.reserveLent) return;',
   ]),
   fault('holders-not-told', pool, 'unit/engine/pool-credits', 'lets those who hold channels back look again', [
     'for (const reader of holders) reader.reconsider();',

@@ -23,7 +23,7 @@ class Cannot extends Error {}
 /** The binary a program would run, null when none loads. In a process of its own: a binary that is no good may end it. */
 function loadedBinary(prebuild) {
   const env = { ...process.env, TOFU_AMPE_BACKEND: '', TOFU_AMPE_POLLER: '', TOFU_AMPE_PREBUILD: prebuild ?? '' };
-  const args = [path.join(packageRoot, 'bin', 'tofu-ampe.cjs'), 'doctor', '--json'];
+  const args = [path.join(packageRoot, 'bin', 'tofu-ampe.cjs'), 'doctor', '--json', '--here'];
   const { status, stdout } = spawnSync(process.execPath, args, { env, encoding: 'utf8', timeout: PROBE_TIMEOUT_MS });
   if (status !== 0) return null;
   const { engine, tried } = JSON.parse(stdout);

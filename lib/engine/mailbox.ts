@@ -156,7 +156,8 @@ export class Mailbox implements Reader {
     if (this.#mayTake()) return this.#takeFrame();
     this.#engine.reclaim(true); // what leaves now need not be waited for
     if (this.#mayTake()) return this.#takeFrame();
-    if (this.#ready.length > 0) this.#engine.reclaimUnsendable();
+    if (this.#ready.length === 0) return null;
+    this.#engine.reclaimUnsendable();
     return this.#mayTake() ? this.#takeFrame() : null;
   }
   /** The end of the engine may have come with what was reclaimed, and everything is gone then. */

@@ -3,7 +3,7 @@
 // Slots: memory, in slabs of small slots; a slot whose message outgrew it keeps the larger memory for the next one.
 // A received message has a credit and no slot (it views the chunk it arrived in); a returned one may have a slot and
 // no credit. Thread: the one that made it. Knows neither sockets nor Message.
-// Invariant: general() <= maxPoolMsgs unless the caller insisted (`always`) or reserves were refilled; each lends at most one credit.
+// Invariant: general() <= maxPoolMsgs unless the caller insisted (`always`); each reserve lends at most one credit.
 import { HEADER_BYTES } from '../protocol/constants';
 import { Frame, looseFrame, NO_SLOT, type Reader } from './frame';
 import { Queue } from './queue';
@@ -16,8 +16,8 @@ const HEADERS_AT = BODY_AT + BODY_ROOM;
 /** Distance of two slots: an odd number of cache lines, so that neighbours use different sets. */
 const SLOT_BYTES = HEADERS_AT + HEADERS_ROOM;
 const SLOTS_PER_SLAB = 64;
-/** How many messages one channel's unsent answers may hold, for each that is free: the rest is for others. */
-const SHARE_OF_ONE = 4;
+/** What one channel's unsent answers may hold however few messages are free: sides whose pools are full must not wait for each other. */
+const LEAST_SHARE = 1 / 64;
 /** What debug mode writes over the bytes of a returned message: easy to recognise in a dump. */
 const POISON = 0xdb;
 
@@ -39,6 +39,7 @@ export class Pool {
   #out = 0; // credits out, those of reserves included
   #total: number; // messages the pool holds: free and out
   #calm = true; // nobody waits and no reserve is lent: credits are numbers only
+  readonly #leastShare: number;
   readonly #plenty: number; // with at most so many out nobody can have more than its share
 
   constructor(
@@ -47,7 +48,8 @@ export class Pool {
     debug = false,
   ) {
     this.#total = initial;
-    this.#plenty = Math.floor((max * SHARE_OF_ONE) / (SHARE_OF_ONE + 1));
+    this.#leastShare = Math.max(1, Math.floor(max * LEAST_SHARE));
+    this.#plenty = Math.floor(max / 2);
     this.#debug = debug ? new Map() : null;
     while (this.#slots < initial) this.#addSlab(initial);
   }
@@ -101,9 +103,9 @@ export class Pool {
   get short(): boolean {
     return this.#out > this.#plenty;
   }
-  /** Whether as many unsent answers of one channel are too many. It falls as others take messages, so some are left for them. */
+  /** Whether so many unsent answers of one channel are too many: it may hold as many messages as it leaves to others. */
   exceedsShare(unsentAnswers: number): boolean {
-    return unsentAnswers > SHARE_OF_ONE * this.left;
+    return unsentAnswers > Math.max(this.left, this.#leastShare);
   }
   /** May `reader` be handed one more received message? Takes the credit; false: it is told by onCredit() later. */
   takeForReading(reader: Reader): boolean {
@@ -117,16 +119,6 @@ export class Pool {
     this.#calm = false;
     this.#out++;
     return true;
-  }
-  /**
-   * A message that `reader` was handed is an unsent answer now. Its channel gets another one when there is room, so the reserve is free
-   * for the next channel: each may have one answer past the bound.
-   */
-  refillReserve(reader: Reader): void {
-    if (!this.#lent.remove(reader)) return;
-    this.#grow();
-    this.#reserveIsBack(reader);
-    this.#noteCalm();
   }
   /** Asks for onCredit() when a message is free for general reading. */
   starve(reader: Reader): void {
@@ -254,8 +246,11 @@ export class Pool {
     let reader: Reader | undefined;
     if (from?.reserveLent === true) this.#lent.remove((reader = from));
     else if (this.#general() < this.max) reader = this.#lent.shift();
-    if (reader !== undefined) this.#reserveIsBack(reader);
-    else if (this.#total > this.max) this.#total--;
+    if (reader !== undefined) {
+      reader.reserveLent = false;
+      this.#starved.remove(reader);
+      reader.onCredit();
+    } else if (this.#total > this.max) this.#total--;
     while (this.#waiters.length > 0 && this.#general() < this.max) {
       this.#waiters.shift()!.grant(this.#handOut(this.#storage()));
     }
@@ -267,11 +262,6 @@ export class Pool {
     this.#holders.clear();
     this.#noteCalm();
     for (const reader of holders) reader.reconsider();
-  }
-  #reserveIsBack(reader: Reader): void {
-    reader.reserveLent = false;
-    this.#starved.remove(reader);
-    reader.onCredit();
   }
   #noteCalm(): void {
     this.#calm = this.#lent.length === 0 && !this.wanted;

@@ -98,9 +98,7 @@ export class Connection implements MailSource, SocketEvents, FrameSink {
     else if (opCode === OpCode.ByeResponse) this.#step('postAnswer');
     if (this.state !== 'connecting') this.#markDirty();
     if (this.#sendFailed !== null && this.#engine.pool.starves) this.uncountUnsendable();
-    if (!frame.isAnswer) return;
-    this.#unsentAnswers++;
-    if (frame.reader!.reserveLent) this.#engine.pool.refillReserve(frame.reader!);
+    if (frame.isAnswer) this.#unsentAnswers++;
   }
 
   /** Nothing is sent any more but what a slow write holds. */
@@ -223,7 +221,8 @@ export class Connection implements MailSource, SocketEvents, FrameSink {
     const { pool } = this.#engine;
     for (const queue of [this.#tail, this.#sendQueue]) {
       const held = queue === this.#sendQueue ? this.#writing : 0;
-      for (let i = queue.length - 1; i >= held && queue.at(i)!.counted; i--) pool.uncount(queue.at(i)!);
+      // A receiver that is told of a credit may take from the tail meanwhile.
+      for (let i = queue.length - 1; i >= held && queue.at(i)?.counted === true; i--) pool.uncount(queue.at(i)!);
     }
   }
 
@@ -428,8 +427,10 @@ export class Connection implements MailSource, SocketEvents, FrameSink {
     if (reset) this.#socket?.reset();
     else this.#socket?.close();
     if (unseen) return this.#engine.forgetUnseen(this);
+    // Before a receiver is told anything: one that takes the last frame meanwhile finds the tail by itself.
+    const silent = this.#runs.length === 0;
     this.#noteBroken();
-    if (this.#runs.length === 0) this.#group.mailbox.addTail(this);
+    if (silent) this.#group.mailbox.addTail(this);
   }
   #bringBackQueue(): void {
     for (let frame = this.#sendQueue.shift(); frame !== undefined; frame = this.#sendQueue.shift()) {

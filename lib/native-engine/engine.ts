@@ -247,9 +247,9 @@ export class NativeEngine implements Engine, EngineThreads, EngineOfChannel, Inb
     this.#staging.command(Command.endAck, channel, generation, 0);
   }
   unsentAnswers({ channel }: NativeChannel): number {
-    if (this.#detached) return 0;
     if (this.#staging.hasAnswers) this.#staging.flush();
-    return this.#binding.unsentAnswers(this.#port, channel);
+    // Asked behind it: who is told of a credit may have brought the news that the engine is gone.
+    return this.#detached ? 0 : this.#binding.unsentAnswers(this.#port, channel);
   }
   lastWord(channel: NativeChannel): Frame {
     const { channel: number, generation, group } = channel;

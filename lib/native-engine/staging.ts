@@ -21,21 +21,18 @@ const GOOD_RUN_FRAMES = 4;
 /** How long after a refusal for want of memory it is tried again. */
 const RETRY_MS = 10;
 
-/** What describes a run: channel, generation, bytes, frames, tag, group. */
-const RUN_WORDS = 6;
+/** What describes a run: channel, generation, bytes, frames, tag, group, answers among the frames. */
+const RUN_WORDS = 7;
 const RUN_CHANNEL = 0;
 const RUN_GENERATION = 1;
 const RUN_BYTES = 2;
 const RUN_FRAMES = 3;
 const RUN_TAG = 4;
 const RUN_GROUP = 5;
+const RUN_ANSWERS = 6;
 const NO_MEMORY = -1;
-/** The tag of answers, see Frame.isAnswer; else it is the group whose reserve gets the credit, or 0. The number is the binding's. */
-const ANSWER_TAG = 1 << 30;
 
 export class Staging {
-  /** Whether answers are among what is not handed over yet. */
-  hasAnswers = false;
   readonly #binding: Binding;
   readonly #port: number;
   readonly #pool: Pool;
@@ -48,6 +45,7 @@ export class Staging {
   #count = 0; // runs that are described
   #bytes = 0;
   #frames = 0;
+  #answers = 0; // of these, see Frame.isAnswer
   // The run that frames are added to. It is described when it ends: that is once, and a frame is every time.
   #channel = 0; // 0: there is none
   #generation = 0;
@@ -55,6 +53,7 @@ export class Staging {
   #group = 0;
   #runAt = 0; // bytes and frames before it
   #framesBefore = 0;
+  #answersBefore = 0;
   #flushAt = FIRST_FRAMES;
   #scheduled = false;
   #closed = false;
@@ -76,15 +75,13 @@ export class Staging {
 
   /** Takes a checked frame. Its bytes are the pool's again afterwards, its credit is not. */
   post(frame: Frame, channel: number, generation: number, group: number): void {
-    const { reader, isAnswer } = frame;
-    const lent = reader !== null && reader.reserveLent;
-    const tag = isAnswer ? ANSWER_TAG : lent ? reader.group : 0;
+    const { reader } = frame;
+    const tag = reader !== null && reader.reserveLent ? reader.group : 0;
     const length = frame.byteLength;
-    if (length >= LARGE_BYTES) this.#postLarge(frame, length, channel, generation, tag, group);
-    else this.#postSmall(frame, length, channel, generation, tag, group);
-    if (lent && isAnswer) this.#pool.refillReserve(reader);
-  }
-  #postSmall(frame: Frame, length: number, channel: number, generation: number, tag: number, group: number): void {
+    if (length >= LARGE_BYTES) {
+      this.#postLarge(frame, length, channel, generation, tag, group);
+      return;
+    }
     const room = placeBytes(length);
     if (this.#bytes + room > STAGING_BYTES) this.flush();
     // A life of a channel belongs to one group, which need not be compared.
@@ -94,6 +91,7 @@ export class Staging {
     writeHostHeader(frame, this.#words, this.#bytes);
     frame.copyContent(this.#memory, this.#bytes + HEADER_BYTES);
     this.#bytes += room;
+    if (frame.isAnswer) this.#answers++;
     this.#pool.release(frame);
     if (++this.#frames >= this.#flushAt) {
       this.flush();
@@ -110,25 +108,18 @@ export class Staging {
     this.#channel = channel;
     this.#generation = generation;
     this.#tag = tag;
-    if (tag === ANSWER_TAG) this.hasAnswers = true;
     this.#group = group;
     this.#runAt = this.#bytes;
     this.#framesBefore = this.#frames;
+    this.#answersBefore = this.#answers;
   }
   #endRun(): void {
     if (this.#channel === 0) return;
     const at = this.#count++ * RUN_WORDS;
+    const frames = this.#frames - this.#framesBefore;
+    const answers = this.#answers - this.#answersBefore;
     const bytes = this.#bytes - this.#runAt;
-    describe(
-      this.#runs,
-      at,
-      this.#channel,
-      this.#generation,
-      bytes,
-      this.#frames - this.#framesBefore,
-      this.#tag,
-      this.#group,
-    );
+    describe(this.#runs, at, this.#channel, this.#generation, bytes, frames, this.#tag, this.#group, answers);
     this.#channel = 0;
   }
 
@@ -142,7 +133,7 @@ export class Staging {
       frame.copyTo(memory, 0);
     }
     const run = this.#single;
-    describe(run, 0, channel, generation, length, 1, tag, group);
+    describe(run, 0, channel, generation, length, 1, tag, group, frame.isAnswer ? 1 : 0);
     if (this.#late.length > 0 || !this.#send(memory, at, length, run)) {
       const bytes = Buffer.from(memory.subarray(at, at + length));
       const words = run.slice();
@@ -151,16 +142,20 @@ export class Staging {
     this.#pool.release(frame);
   }
 
+  /** Whether answers are among what is not handed over yet. */
+  get hasAnswers(): boolean {
+    return this.#answers > 0;
+  }
   /** Hands over what was posted. */
   flush(): void {
     if (this.#frames === 0 || this.#closed) return;
     this.#endRun();
-    this.hasAnswers = false;
     const count = this.#count;
     const bytes = this.#bytes;
     this.#count = 0;
     this.#bytes = 0;
     this.#frames = 0;
+    this.#answers = 0;
     if (this.#late.length > 0 || !this.#flush(this.#memory, this.#runs, count)) {
       const memory = this.#memory.slice(0, bytes);
       const runs = this.#runs.slice(0, count * RUN_WORDS);
@@ -232,6 +227,7 @@ function describe(
   frames: number,
   tag: number,
   group: number,
+  answers: number,
 ): void {
   runs[at + RUN_CHANNEL] = channel;
   runs[at + RUN_GENERATION] = generation;
@@ -239,4 +235,5 @@ function describe(
   runs[at + RUN_FRAMES] = frames;
   runs[at + RUN_TAG] = tag;
   runs[at + RUN_GROUP] = group;
+  runs[at + RUN_ANSWERS] = answers;
 }

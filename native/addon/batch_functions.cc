@@ -18,7 +18,7 @@ namespace tofu {
 namespace {
 
 // What JavaScript sees of Run and Record are their words.
-constexpr size_t kRunWords = 6;
+constexpr size_t kRunWords = 7;
 constexpr size_t kRecordWords = 8;
 /** In front of the records; see write_header_words(). */
 constexpr size_t kHeaderWords = 8;
@@ -55,6 +55,7 @@ bool lie_within(const View<uint8_t>& memory, const Run* runs, size_t count) {
   for (size_t index = 0; index < count; index++) {
     const Run& run = runs[index];
     if (run.channel < kFirstChannel || run.channel > kLastChannel || !memory.holds(at, run.bytes)) return false;
+    if (run.answers > run.frames) return false;
     at += run.bytes;
   }
   return true;
@@ -101,7 +102,7 @@ napi_value send(napi_env env, napi_callback_info info) {
   const View<uint32_t> words = arguments.array<uint32_t>(4);
   if (!arguments.good()) return arguments.refuse("send(port, Uint8Array, number, number, Uint32Array)");
   const auto* run = reinterpret_cast<const Run*>(words.data);
-  if (words.length < kRunWords || run->bytes != length || !memory.holds(at, length) ||
+  if (words.length < kRunWords || run->bytes != length || run->answers > run->frames || !memory.holds(at, length) ||
       !is_whole_run(*run, memory.data + at)) {
     return as_number(env, kBadMemory);
   }
@@ -258,7 +259,7 @@ napi_value post_state(napi_env env, napi_callback_info info) {
   return as_number(env, static_cast<uint32_t>(engine.post_state(channel, &words.data[0], &words.data[1])));
 }
 
-/** unsentAnswers(port, channel): how many posted frames with kAnswerTag may still be sent. */
+/** unsentAnswers(port, channel): how many posted answers may still be sent. */
 napi_value unsent_answers(napi_env env, napi_callback_info info) {
   Arguments<2> arguments(env, info);
   const uint32_t channel = arguments.number(1);

@@ -29,6 +29,8 @@ struct Piece {
   uint8_t* bytes;
   uint32_t length;
   uint32_t frames;
+  /** How many of them count as unsent answers. */
+  uint32_t answers;
   /** Bytes of the first frame that an inline send has put into the kernel. */
   uint32_t sent;
   /** Of the last frame: a piece never goes on behind a Bye. */

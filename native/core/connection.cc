@@ -23,12 +23,14 @@ class Settling {
  public:
   Settling(Reactor& reactor, uint32_t channel) : reactor_(reactor), channel_(channel) {}
   ~Settling() { done(); }
-  void add(Port* port, uint32_t tag, size_t bytes) {
+  /** A frame that is sent, with which so many answers end. */
+  void add(Port* port, uint32_t tag, size_t bytes, uint32_t answers) {
     if (port != port_ || tag != tag_) done();
     port_ = port;
     tag_ = tag;
     frames_++;
     bytes_ += bytes;
+    answers_ += answers;
   }
 
  private:
@@ -36,8 +38,9 @@ class Settling {
     if (frames_ == 0) return;
     count(reactor_.counters().messagesOut, frames_);
     count(reactor_.counters().bytesOut, bytes_);
+    reactor_.end_answers(channel_, answers_);
     reactor_.settle(port_, tag_, frames_);
-    reactor_.end_answers(channel_, tag_, frames_);
+    answers_ = 0;
     frames_ = 0;
     bytes_ = 0;
   }
@@ -46,6 +49,7 @@ class Settling {
   Port* port_ = nullptr;
   uint32_t tag_ = 0;
   uint32_t frames_ = 0;
+  uint32_t answers_ = 0;
   size_t bytes_ = 0;
 };
 }  // namespace
@@ -79,12 +83,12 @@ bool Connection::post(Piece* piece) {
     if (state_ == ChannelState::ended) return post(piece);
   }
   // Behind a failed send it goes nowhere.
-  const bool in_vain = BrokenNode::linked();
-  const uint32_t tag = piece->tag;
-  if (in_vain) piece->tag = group_of_tag(tag);
+  const uint32_t in_vain = BrokenNode::linked() ? piece->answers : 0;
+  piece->answers -= in_vain;
   if (!queue_.append(*piece)) {
     // Nobody may write between the two parts of a frame.
     if (piece->sent > 0) reactor_.gate(number_).state.store(GateState::partial, std::memory_order_release);
+    piece->answers += in_vain;
     return false;
   }
   if (bye) {
@@ -93,8 +97,8 @@ bool Connection::post(Piece* piece) {
   }
   if (can_send() && !blocked_) reactor_.mark_dirty(this);
   else update_interest();
-  if (in_vain && tag != piece->tag) {
-    reactor_.end_answers(number_, tag, piece->frames);
+  if (in_vain > 0) {
+    reactor_.end_answers(number_, in_vain);
     reactor_.tell_answers_ended(group_);
   }
   settle_starving(piece->port);
@@ -176,7 +180,7 @@ bool Connection::send_directly(Piece* piece) {
     Settling settling(reactor_, number_);
     while (piece->frames > 0 && taken >= frame_length(piece->bytes)) {
       uint32_t length = static_cast<uint32_t>(frame_length(piece->bytes));
-      settling.add(piece->port, piece->tag, length);
+      settling.add(piece->port, piece->tag, length, take_answers(&piece->answers, piece->frames));
       piece->bytes += length;
       piece->length -= length;
       piece->frames--;
@@ -214,8 +218,8 @@ void Connection::flush() {
       bool bye_out = false;
       {
         Settling settling(reactor_, number_);
-        queue_.consume(result.bytes, [&](const Event& block, const uint8_t* frame) {
-          settling.add(block.poster, block.tag, frame_length(frame));
+        queue_.consume(result.bytes, [&](const Event& block, const uint8_t* frame, uint32_t answers) {
+          settling.add(block.poster, block.tag, frame_length(frame), answers);
           if (is_bye(op_code_of(frame))) bye_out = true;
         });
       }

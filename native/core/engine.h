@@ -50,7 +50,7 @@ class Engine : public ListNode {
   /** For posts of threads that do not own the group: see PostState. */
   void set_post_state(uint32_t channel, uint8_t state);
   uint8_t post_state(uint32_t channel, uint32_t* group, uint32_t* generation) const;
-  /** Frames of a channel with kAnswerTag that are posted and may still be sent. */
+  /** Answers of a channel that are posted and may still be sent. */
   uint32_t unsent_answers(uint32_t channel) const;
   Shared& shared() { return *shared_; }
 

@@ -11,11 +11,6 @@ namespace tofu {
 
 class Port;
 
-/** In a tag: the frames are answers of the channel they are posted to, that is, were received from it. Part of the contract with JavaScript. */
-inline constexpr uint32_t kAnswerTag = 1u << 30;
-/** The group in a tag, or 0. */
-constexpr uint32_t group_of_tag(uint32_t tag) { return tag & ~kAnswerTag; }
-
 /** The numbers are part of the contract with the JavaScript half. */
 enum class EventKind : uint32_t {
   frames = 1,        // received frames of a channel; count: how many
@@ -44,8 +39,10 @@ struct Event {
   uint32_t count = 0;
   /** On mail and tail: whose post it was; null: the engine's own, or settled already. On a queued block: never null. */
   Port* poster = nullptr;
-  /** On a queued block: the group whose reserve gets the credit back, or 0; and kAnswerTag while its frames are unsent answers. */
+  /** On a queued block: the group whose reserve gets the credit back, or 0. */
   uint32_t tag = 0;
+  /** On a queued block: how many of its frames count as unsent answers of the channel. */
+  uint32_t answers = 0;
   /** On a queued block: bytes of the frame at `at` that the kernel has taken. */
   uint32_t sent = 0;
 

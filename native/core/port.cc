@@ -158,12 +158,13 @@ bool Port::flush(const uint8_t* bytes, const Run* runs, size_t run_count, bool d
   count(shared.counters.queuedRuns, run_count - first);
   for (size_t i = first; i < run_count; i++) {
     Sent of_it = i == first ? sent : Sent();
-    if ((runs[i].tag & kAnswerTag) != 0) {
-      std::atomic<uint32_t>& unsent = shared.posts[runs[i].channel].unsent_answers;
-      unsent.fetch_add(runs[i].frames - of_it.frames, std::memory_order_relaxed);
+    Run run = runs[i];
+    run.answers = std::min(run.answers, run.frames - of_it.frames);
+    if (run.answers > 0) {
+      shared.posts[run.channel].unsent_answers.fetch_add(run.answers, std::memory_order_relaxed);
     }
-    if (data_only && write_block(bytes, runs[i], of_it)) count(shared.counters.queuedBlocks);
-    else write_run(bytes, runs[i], of_it);
+    if (data_only && write_block(bytes, run, of_it)) count(shared.counters.queuedBlocks);
+    else write_run(bytes, run, of_it);
     bytes += runs[i].bytes;
   }
   queue_.publish();
@@ -187,7 +188,7 @@ bool Port::may_send_inline(const Run* runs, size_t run_count) const {
   uint32_t total = 0;
   for (size_t i = 0; i < run_count; i++) {
     total += runs[i].bytes;
-    if (group_of_tag(runs[i].tag) != 0 || total > kInlineBytes) return false;
+    if (runs[i].tag != 0 || total > kInlineBytes) return false;
   }
   return true;
 }
@@ -256,6 +257,7 @@ bool Port::write_block(const uint8_t* bytes, const Run& run, const Sent& sent) {
   block->generation = run.generation;
   block->group = run.group;
   block->tag = run.tag;
+  block->answers = run.answers;
   block->sent = sent.of_next;
   block->poster = this;
   auto* record = reinterpret_cast<BlockRecord*>(queue_.reserve(sizeof(BlockRecord)));

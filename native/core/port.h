@@ -38,10 +38,12 @@ struct Run {
   uint32_t generation;
   uint32_t bytes;
   uint32_t frames;
-  /** The group whose reserve gets the credits back, or 0; and kAnswerTag. */
+  /** The group whose reserve gets the credits back, or 0. */
   uint32_t tag;
   /** The group that posts. */
   uint32_t group;
+  /** How many of the frames are answers: were received from this channel. */
+  uint32_t answers;
 };
 
 enum class Command : uint32_t { close_group = 1, end_ack = 2, forget = 3, consumed = 4, destroy_engine = 5, reclaim = 6 };

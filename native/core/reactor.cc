@@ -259,7 +259,7 @@ void Reactor::tell_signal(Group* group, uint32_t channel, const uint8_t* id, Sta
 }
 
 void Reactor::settle(Port* port, uint32_t tag, uint32_t messages) {
-  Group* group = group_of_tag(tag) == 0 ? nullptr : find_group(group_of_tag(tag));
+  Group* group = tag == 0 ? nullptr : find_group(tag);
   if (group == nullptr) {
     port->settle(messages);
     return;
@@ -268,14 +268,14 @@ void Reactor::settle(Port* port, uint32_t tag, uint32_t messages) {
   credits_due_ = true;
 }
 
-void Reactor::end_answers(uint32_t channel, uint32_t tag, uint32_t frames) {
-  if ((tag & kAnswerTag) != 0) shared_.posts[channel].unsent_answers.fetch_sub(frames, std::memory_order_relaxed);
+void Reactor::end_answers(uint32_t channel, uint32_t answers) {
+  if (answers > 0) shared_.posts[channel].unsent_answers.fetch_sub(answers, std::memory_order_relaxed);
 }
 
 bool Reactor::end_answers(uint32_t channel, Event* block) {
-  if ((block->tag & kAnswerTag) == 0) return false;
-  end_answers(channel, block->tag, block->count);
-  block->tag &= ~kAnswerTag;
+  if (block->answers == 0) return false;
+  end_answers(channel, block->answers);
+  block->answers = 0;
   return true;
 }
 

@@ -57,8 +57,8 @@ class Reactor {
   /** A signal of the engine for the group; without memory it is not told. */
   void tell_signal(Group* group, uint32_t channel, const uint8_t* id, Status status);
   void settle(Port* port, uint32_t tag, uint32_t messages);
-  /** So many frames of the channel are sent, or never will be: with kAnswerTag they are its unsent answers no more. */
-  void end_answers(uint32_t channel, uint32_t tag, uint32_t frames);
+  /** So many of the channel's unsent answers are sent, or never will be. To be called before they are settled. */
+  void end_answers(uint32_t channel, uint32_t answers);
   /** The same for a block that is not sent. true: there were some. */
   bool end_answers(uint32_t channel, Event* block);
   /** The group's thread looks at its channels again. */

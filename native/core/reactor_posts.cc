@@ -1,6 +1,7 @@
 // reactor_posts.cc: what application threads post, on its way to the channels: records of the ports' queues, taken one by one.
 // Layer: core. Thread: reactor only. Invariant: a record that could not be taken for want of memory stays where it is, has
 // noted how far it got, and is tried again before anything behind it.
+#include <algorithm>
 #include <cstring>
 #include <new>
 
@@ -77,8 +78,11 @@ bool Reactor::on_run(Port* port, RunRecord* record) {
     piece.port = port;
     piece.tag = record->run.tag;
     piece.sent = record->sent;
+    piece.answers = std::min(record->run.answers, piece.frames);
+    record->run.answers -= piece.answers;
     uint32_t behind = record->offset + piece.length;
     if (!on_piece(record->run, op_code_of(piece.bytes), &piece)) {
+      record->run.answers += piece.answers;
       record->offset = static_cast<uint32_t>(piece.bytes - begin);
       record->sent = piece.sent;
       return false;
@@ -96,8 +100,8 @@ bool Reactor::on_piece(const Run& run, OpCode first, Piece* piece) {
     return false;
   }
   if (first == OpCode::bye_signal) {
+    end_answers(run.channel, piece->answers);
     settle(piece->port, piece->tag, 1);
-    end_answers(run.channel, piece->tag, 1);
     if (channel != nullptr) channel->abort();
     return true;
   }
@@ -114,7 +118,7 @@ bool Reactor::on_piece(const Run& run, OpCode first, Piece* piece) {
 /** false: it is too early. */
 bool Reactor::on_block(Port* port, BlockRecord* record) {
   Event* block = record->block;
-  const Run run{block->channel, block->generation, block->length(), block->count, block->tag, block->group};
+  const Run run{block->channel, block->generation, block->length(), block->count, block->tag, block->group, block->answers};
   Channel* channel = find(run.channel, run.generation);
   if (channel == nullptr && is_announced(run)) {
     early_ = true;
@@ -166,8 +170,8 @@ bool Reactor::start_channel(const Run& run, OpCode first, Piece* piece) {
   Group* group = find_group(run.group);
   if (group == nullptr) {
     // The group went while this was on its way, and took the count of its sockets along.
+    end_answers(run.channel, piece->answers);
     settle(piece->port, piece->tag, piece->frames);
-    end_answers(run.channel, piece->tag, piece->frames);
     give_up_number(run.channel);
     return true;
   }

@@ -16,6 +16,7 @@ void add(Event* block, const Piece& piece) {
   std::memcpy(block->bytes() + block->end, piece.bytes, piece.length);
   block->end += piece.length;
   block->count += piece.frames;
+  block->answers += piece.answers;
 }
 }  // namespace
 

@@ -18,6 +18,13 @@ Event* make_block(const Piece& piece);
 /** The block leaves the engine without being told: its port counts one less. */
 void drop_block(Event* block);
 
+/** One of `frames` frames that lie together is sent, of which so many are answers; how many of these count no more: the last ones stay. */
+inline uint32_t take_answers(uint32_t* answers, uint32_t frames) {
+  const uint32_t ended = *answers >= frames ? *answers - frames + 1 : 0;
+  *answers -= ended;
+  return ended;
+}
+
 class SendQueue {
  public:
   bool empty() const { return blocks_.empty(); }
@@ -29,7 +36,8 @@ class SendQueue {
   /** What to write next; at most `max` slices. */
   int slices(Slice* out, int max, size_t* total) const;
   /**
-   * The kernel has taken `bytes`. Calls `sent(block, frame)` for each frame that is out as a whole, before its block goes.
+   * The kernel has taken `bytes`. Calls `sent(block, frame, answers)` for each frame that is out as a whole, before its block goes;
+   * `answers`: how many of the block's count no more.
    */
   template <typename Sent>
   void consume(size_t bytes, Sent sent) {
@@ -42,7 +50,7 @@ class SendQueue {
       while (block->count > 0 && block->sent >= frame_length(block->begin())) {
         const uint8_t* frame = block->begin();
         uint32_t length = static_cast<uint32_t>(frame_length(frame));
-        sent(*block, frame);
+        sent(*block, frame, take_answers(&block->answers, block->count));
         block->at += length;
         block->sent -= length;
         block->count--;

@@ -61,7 +61,10 @@ struct PostEntry {
   std::atomic<uint32_t> group;
   std::atomic<uint32_t> generation;
   std::atomic<uint8_t> state;
-  /** Posted frames with kAnswerTag that are not sent and may still be. Posting threads count up, the engine's down. */
+  /**
+   * Posted answers that are not sent and may still be; of frames that are queued together those that are no answers leave first.
+   * Posting threads count up, the engine's down, and before it settles them.
+   */
   std::atomic<uint32_t> unsent_answers;
   /** Whom the number was handed out to, until its Hello or Welcome has reached the engine's thread; then null. */
   std::atomic<Port*> announcer;

@@ -60,9 +60,11 @@ export function clientAddress(text: string): TcpClientAddress | UdsClientAddress
 
 function splitAddress(text: string): { path?: string; host?: string; port?: number } {
   if (text.startsWith('uds|')) return { path: text.slice('uds|'.length) };
-  const parts = text.split('|');
-  if (parts.length !== 3 || parts[0] !== 'tcp') throw new AmpeError(AmpeStatus.WrongAddress, `no address: ${text}`);
-  return { host: parts[1], port: Number(parts[2]) };
+  const [kind, host, port, ...more] = text.split('|');
+  if (kind !== 'tcp' || host === undefined || port === undefined || more.length > 0) {
+    throw new AmpeError(AmpeStatus.WrongAddress, `no address: ${text}`);
+  }
+  return { host, port: Number(port) };
 }
 
 /**
@@ -254,8 +256,13 @@ export function countdown(timeoutMs: number): () => number {
   return () => Math.max(0, end - performance.now());
 }
 
-/** For `if (require.main === module)`: runs a recipe on the address given on the command line. */
-export function runAlone(run: (options: RecipeOptions) => Promise<unknown>): void {
+/**
+ * Runs a recipe on the address given on the command line, if its file is the program, and not part of another one.
+ * @param module the recipe's own; that of a program has the id `.`. This says the same as `require.main === module`, and also where
+ *   a bundler has left no `require`.
+ */
+export function runAlone(module: { readonly id: string }, run: (options: RecipeOptions) => Promise<unknown>): void {
+  if (module.id !== '.') return;
   run({ address: process.argv[2], log: console.log }).catch((error: unknown) => {
     console.error(error instanceof Error ? error.message : error);
     process.exitCode = 1;

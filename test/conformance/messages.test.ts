@@ -647,29 +647,33 @@ rule('put-lenient', 'nothing, moved, foreign', (cell) => {
 
 // ── addresses ──
 
-rule('message-for-logs', 'a received one says what it is, and not a byte that somebody else has written', async (cell) => {
-  const side = cell.side({ initialPoolMsgs: 1, maxPoolMsgs: 1 });
-  const { peer, channel } = await cell.acceptedRaw(side);
-  for (const body of ['SECRET of the one before', 'harmless']) peer.send({ op: WIRE.Request, id: 7, body });
-  side.ampe.put(await side.expect({ body: 'SECRET of the one before' }));
-  const message = await side.expect({ body: 'harmless' });
-  const text = `Message Request channel ${channel} id 7 0+8 bytes`;
-  expect([String(message), inspect(message)]).toEqual([text, text]);
-  expect(JSON.parse(JSON.stringify({ message }))).toEqual({
-    message: {
-      channelNumber: channel,
-      opCode: 'Request',
-      origin: 'application',
-      more: false,
-      status: 'success',
-      messageId: '7',
-      textHeadersBytes: 0,
-      bodyBytes: 8,
-    },
-  });
-  side.ampe.put(message);
-  expect([String(message), JSON.stringify(message)]).toEqual(['Message (not owned)', '{"owned":false}']);
-});
+rule(
+  'message-for-logs',
+  'a received one says what it is, and not a byte that somebody else has written',
+  async (cell) => {
+    const side = cell.side({ initialPoolMsgs: 1, maxPoolMsgs: 1 });
+    const { peer, channel } = await cell.acceptedRaw(side);
+    for (const body of ['SECRET of the one before', 'harmless']) peer.send({ op: WIRE.Request, id: 7, body });
+    side.ampe.put(await side.expect({ body: 'SECRET of the one before' }));
+    const message = await side.expect({ body: 'harmless' });
+    const text = `Message Request channel ${channel} id 7 0+8 bytes`;
+    expect([String(message), inspect(message)]).toEqual([text, text]);
+    expect(JSON.parse(JSON.stringify({ message }))).toEqual({
+      message: {
+        channelNumber: channel,
+        opCode: 'Request',
+        origin: 'application',
+        more: false,
+        status: 'success',
+        messageId: '7',
+        textHeadersBytes: 0,
+        bodyBytes: 8,
+      },
+    });
+    side.ampe.put(message);
+    expect([String(message), JSON.stringify(message)]).toEqual(['Message (not owned)', '{"owned":false}']);
+  },
+);
 
 rule('address-classes-format', 'format, toString and defaults', (cell) => {
   const side = cell.side();

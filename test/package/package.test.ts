@@ -66,7 +66,7 @@ describe('the tarball', () => {
     const modules = installed.files.filter((file) => file.startsWith('dist/') && file.endsWith('.js'));
     const foreign = modules.flatMap((file) => {
       const text = fs.readFileSync(path.join(installed.folder, 'node_modules', 'tofu-ampe', file), 'utf8');
-      const names = [...text.matchAll(/\brequire\("([^"./][^"]*)"\)/g)].map((match) => match[1]);
+      const names = [...text.matchAll(/\brequire\(["']([^"'./][^"']*)["']\)/g)].map((match) => match[1]);
       return names
         .filter((name) => !name.startsWith('node:') && !entryPoints.includes(name))
         .map((name) => `${file}: ${name}`);

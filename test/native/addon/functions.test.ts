@@ -30,7 +30,7 @@ function openChannel(listener: boolean): [channel: number, generation: number] {
 
 function post([channel, generation]: [number, number], fields: FrameFields): void {
   const bytes = hostFrame({ ...fields, channel });
-  const taken = addon.flush(port, bytes, Uint32Array.of(channel, generation, bytes.length, 1, 0, group), 1);
+  const taken = addon.flush(port, bytes, Uint32Array.of(channel, generation, bytes.length, 1, 0, group, 0), 1);
   expect(taken).toBeGreaterThanOrEqual(0);
 }
 
@@ -159,7 +159,7 @@ describe('ports', () => {
 
 describe('memory', () => {
   const bytes = frame({ headers: 'a:b\r\n', body: 'text' });
-  const run = (length: number, frames: number): Uint32Array => Uint32Array.of(1, 1, length, frames, 0, 1);
+  const run = (length: number, frames: number): Uint32Array => Uint32Array.of(1, 1, length, frames, 0, 1, 0);
   const whole = run(bytes.length, 1);
   const staged = hostFrame({ headers: 'a:b\r\n', body: 'text' });
   const wholeStaged = run(staged.length, 1);
@@ -175,6 +175,7 @@ describe('memory', () => {
     ['a channel number beyond the last', staged, Uint32Array.of(65_535, ...wholeStaged.subarray(1)), 1],
     ['a run without a frame', staged, run(staged.length, 0), 1],
     ['more frames than the bytes hold', staged, run(staged.length, 2), 1],
+    ['more answers than frames', staged, Uint32Array.of(...wholeStaged.subarray(0, 6), 2), 1],
     ['half a header', staged, run(15, 1), 1],
     ['a frame that is cut', staged, run(staged.length - 1, 1), 1],
     ['bytes behind the frame', Buffer.concat([staged, Buffer.alloc(16)]), run(staged.length + 16, 1), 1],

@@ -182,9 +182,9 @@ class App {
     return start(group, false, OpCode::hello_request, std::string(kConnectTo) + ":" + address + "\r\n", id);
   }
   /** Frames of one channel, one behind the other. */
-  void post(ChannelId to, const std::string& frames, uint32_t group = 0, uint32_t tag = 0) {
-    Run run{to.number, to.generation, static_cast<uint32_t>(frames.size()),
-            0,         tag,           group != 0 ? group : view(to).group};
+  void post(ChannelId to, const std::string& frames, uint32_t group = 0, uint32_t tag = 0, uint32_t answers = 0) {
+    Run run{to.number, to.generation, static_cast<uint32_t>(frames.size()), 0, tag, group != 0 ? group : view(to).group,
+            answers};
     for (size_t at = 0; at < frames.size(); at += frame_length(bytes_of(frames) + at)) run.frames++;
     posted_ += run.frames;
     ASSERT_TRUE(port_->flush(bytes_of(frames), &run, 1, are_data(bytes_of(frames), run.frames)));

@@ -628,8 +628,8 @@ uint64_t post_unsent_answers(App* app, const Pair& pair, uint32_t group) {
   uint64_t id = 0;
   app->view(pair.client).hold_reading = true;
   app->poll_for("unsent answers", [&] {
-    app->post(pair.server, make_frame(OpCode::response, ++id, std::string(60'000, 'x')), 0, kAnswerTag);
-    app->post(pair.server, make_frame(OpCode::response, ++id, "x"), 0, kAnswerTag | group);
+    app->post(pair.server, make_frame(OpCode::response, ++id, std::string(60'000, 'x')), 0, 0, 1);
+    app->post(pair.server, make_frame(OpCode::response, ++id, "x"), 0, group, 1);
     app->pump();
     return app->outstanding() > 3;
   });
@@ -673,7 +673,7 @@ TEST_P(EngineTest, AnswersThatCannotBeSentCountNoMore) {
   EXPECT_EQ(app.engine().unsent_answers(pair.server.number), 0u);
   EXPECT_GT(app.outstanding(), 0) << "they are not back yet";
   const int told = app.credits_told;
-  app.post(pair.server, make_frame(OpCode::response, 1'000'000), 0, kAnswerTag);
+  app.post(pair.server, make_frame(OpCode::response, 1'000'000), 0, 0, 1);
   ASSERT_TRUE(app.wait_for("that it does not count", [&] { return app.credits_told > told; }));
   EXPECT_EQ(app.engine().unsent_answers(pair.server.number), 0u);
   app.acknowledge_end(pair.server);
@@ -1370,7 +1370,7 @@ TEST(EngineWithGuests, WakesTheSleeperForWhatIsDueSooner) {
     fields.flags = static_cast<uint8_t>(OpCode::hello_request);
     fields.id = 1;
     std::string hello = make_frame(fields, std::string(kConnectTo) + ":uds|" + path + "\r\n");
-    tofu::Run run{number, generation, static_cast<uint32_t>(hello.size()), 1, 0, group};
+    tofu::Run run{number, generation, static_cast<uint32_t>(hello.size()), 1, 0, group, 0};
     EXPECT_TRUE(port->flush(bytes_of(hello), &run, 1, false));
     EXPECT_EQ(poller->wakes, 0) << "a socket of this machine connects at once";
     // Its answer may take only so long.

@@ -111,9 +111,9 @@ void Application::post(Group* group, Channel* channel, Application* owner, OpCod
     if (!order) channel->late.push_back(frame);
     return;
   }
-  Run run{channel->number, channel->generation, static_cast<uint32_t>(frame.size()), 1, 0, channel->group};
+  Run run{channel->number, channel->generation, static_cast<uint32_t>(frame.size()), 1, 0, channel->group, 0};
   if (!groups_.empty() && world_.random.chance(50)) run.tag = groups_.begin()->first;
-  if (world_.random.chance(300)) run.tag |= kAnswerTag;
+  if (world_.random.chance(300)) run.answers = 1;
   stage(run, frame);
 }
 
@@ -124,6 +124,7 @@ void Application::stage(const Run& run, const std::string& frame) {
       last->group == run.group) {
     last->bytes += run.bytes;
     last->frames++;
+    last->answers += run.answers;
   } else {
     runs_.push_back(run);
   }

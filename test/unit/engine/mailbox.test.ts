@@ -73,10 +73,10 @@ test('the end of the engine may come with what is reclaimed', () => {
   expect(mailbox.take()).toBeNull();
 });
 
-/** Two channels of which one has unsent answers, and a pool of ten with one message left: its share is four. */
+/** Two channels of which one has unsent answers, and a pool of ten with four messages left. */
 function unread(host: Parameters<typeof hostOf>[0] = {}) {
   const pool = new Pool(0, 10);
-  const taken = Array.from({ length: 9 }, () => pool.take()!);
+  const taken = Array.from({ length: 6 }, () => pool.take()!);
   const told: string[] = [];
   const mailbox = new Mailbox(pool, 1, hostOf(host), () => told.push('readable'));
   const answers = { unsent: 5 };
@@ -135,14 +135,14 @@ test('a channel that is held back is looked at whenever another one has had its 
   expect(channels.indexOf(1)).toBe(128);
 });
 
-test('the reserve is not for a channel with unsent answers', () => {
+test('the reserve is not for a channel with more unsent answers than a sixty-fourth of the pool, and one at least', () => {
   const { mailbox, pool, answers } = unread();
-  pool.take();
-  answers.unsent = 1;
+  while (pool.take() !== null);
+  answers.unsent = 2;
   expect(mailbox.take()).not.toBeNull(); // pool_empty
   expect(mailbox.take()).toBeNull();
   expect(mailbox.reserveLent).toBe(false);
-  answers.unsent = 0;
+  answers.unsent = 1;
   expect(mailbox.take()).toMatchObject({ channel: 1 });
   expect(mailbox.reserveLent).toBe(true);
 });

@@ -54,23 +54,6 @@ describe('a released message', () => {
     expect(served).toEqual([1, 2]);
   });
 
-  it('that became an answer leaves the reserve to the next channel, and counts itself', () => {
-    const pool = new Pool(0, 1);
-    const reader = readerOf(1);
-    pool.take();
-    expect(pool.takeForReading(reader)).toBe(true);
-    pool.starve(reader);
-    pool.refillReserve(reader);
-    expect([reader.told, reader.reserveLent, pool.total, pool.free]).toEqual([1, false, 2, 0]);
-    expect(pool.takeForReading(reader)).toBe(true);
-    expect(pool.takeForReading(reader)).toBe(false);
-    pool.settle(1);
-    expect([pool.total, pool.free, pool.take()]).toEqual([1, 0, null]);
-    pool.settle(1);
-    pool.settle(1);
-    expect([pool.total, pool.free]).toEqual([1, 1]);
-  });
-
   it('lets those who hold channels back look again, once for each batch', () => {
     const pool = new Pool(0, 4);
     const reader = readerOf(1);

@@ -8,7 +8,7 @@ const PORT = 1;
 const GROUP = 1;
 const CHANNEL = 1;
 // What describes a run, and which word of it counts its frames.
-const RUN_WORDS = 6;
+const RUN_WORDS = 7;
 const FRAMES_OF_RUN = 3;
 
 /** Staging whose binding writes down how many frames it is given at a time. */
