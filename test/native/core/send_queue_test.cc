@@ -66,13 +66,33 @@ TEST_F(SendQueueTest, KeepsSmallPiecesOfOnePortTogether) {
   EXPECT_EQ(slice_count(queue), 1);
   EXPECT_EQ(port->blocks, 1u);
   std::vector<uint64_t> sent;
-  queue.consume(20 * 80, [&](const Event& block, const uint8_t* one) {
+  queue.consume(20 * 80, [&](const Event& block, const uint8_t* one, uint32_t) {
     EXPECT_EQ(block.poster, port);
     sent.push_back(message_id(one));
   });
   EXPECT_EQ(sent.size(), 20u);
   EXPECT_TRUE(queue.empty());
   EXPECT_EQ(port->blocks, 0u);
+}
+
+/** Which frames of a block are answers is not kept: they end when fewer frames are left. */
+TEST_F(SendQueueTest, EndsAnswersWhenFewerFramesAreLeft) {
+  SendQueue queue;
+  std::string frames;
+  for (uint64_t id = 1; id <= 4; id++) frames += frame(id, 64);
+  Piece piece = piece_of(first_.port(), frames);
+  piece.answers = 2;
+  ASSERT_TRUE(queue.append(piece));
+  frames = frame(5, 64);
+  piece = piece_of(first_.port(), frames);
+  piece.answers = 1;
+  ASSERT_TRUE(queue.append(piece));
+  ASSERT_EQ(slice_count(queue), 1);
+  std::vector<uint32_t> ended;
+  for (int i = 0; i < 5; i++) {
+    queue.consume(80, [&](const Event&, const uint8_t*, uint32_t answers) { ended.push_back(answers); });
+  }
+  EXPECT_EQ(ended, (std::vector<uint32_t>{0, 0, 1, 1, 1}));
 }
 
 TEST_F(SendQueueTest, KeepsPortsAndTagsApart) {
@@ -86,7 +106,7 @@ TEST_F(SendQueueTest, KeepsPortsAndTagsApart) {
   EXPECT_EQ(first_.port()->blocks, 1u);
   EXPECT_EQ(second_.port()->blocks, 3u);
   std::vector<uint32_t> tags;
-  queue.consume(5 * kHeaderBytes, [&](const Event& block, const uint8_t*) { tags.push_back(block.tag); });
+  queue.consume(5 * kHeaderBytes, [&](const Event& block, const uint8_t*, uint32_t) { tags.push_back(block.tag); });
   EXPECT_EQ(tags, (std::vector<uint32_t>{0, 0, 9, 9, 0}));
   EXPECT_EQ(first_.port()->blocks, 0u);
   EXPECT_EQ(second_.port()->blocks, 0u);
@@ -116,7 +136,7 @@ TEST_F(SendQueueTest, SendsTheRestOfACutFrameFirst) {
   size_t total = 0;
   EXPECT_EQ(bytes_in(queue, kMaxSlices, &total), cut.substr(20) + behind);
   std::vector<uint64_t> sent;
-  auto note = [&](const Event&, const uint8_t* one) { sent.push_back(message_id(one)); };
+  auto note = [&](const Event&, const uint8_t* one, uint32_t) { sent.push_back(message_id(one)); };
   queue.consume(95, note);
   EXPECT_TRUE(sent.empty());
   queue.consume(1, note);
@@ -154,7 +174,7 @@ TEST_F(SendQueueTest, AgreesWithAModelUnderRandomUse) {
     size_t taken = 1 + random() % total;
     bool good = true;
     size_t whole = 0;
-    queue.consume(taken, [&](const Event& block, const uint8_t* one) {
+    queue.consume(taken, [&](const Event& block, const uint8_t* one, uint32_t) {
       good = good && !waiting.empty() && message_id(one) == waiting.front().first &&
              block.poster == waiting.front().second;
       if (!waiting.empty()) waiting.pop_front();
