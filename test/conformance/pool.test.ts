@@ -512,11 +512,13 @@ async function beIgnored(cell: Cell, { maxPoolMsgs, peers = 1, requested = MORE_
   for (const { peer } of slow) peer.stopReading().send(...requests(1, requested));
   const sentBefore = Number(side.ampe.stats().messagesOut);
   const unsent = (): number => told.answered.length - (Number(side.ampe.stats().messagesOut) - sentBefore);
-  for (let before = -1; before !== told.answered.length || unsent() === 0;) {
-    before = told.answered.length;
-    await turns(10 * SETTLED);
-  }
-  return { side, slow: slow.map(({ peer }) => peer), other, told, unsent };
+  // At least so many; how many more depends on when the kernel has taken its last.
+  const heldBack = (): Promise<void> =>
+    eventually(
+      'more unread answers than free messages',
+      () => unsent() > maxPoolMsgs / 2 && side.ampe.stats().poolFree > 0,
+    );
+  return { side, slow: slow.map(({ peer }) => peer), other, told, heldBack };
 }
 
 async function expectAnswers(peer: RawLink['peer'], count: number): Promise<void> {
@@ -527,11 +529,12 @@ async function expectAnswers(peer: RawLink['peer'], count: number): Promise<void
 }
 
 rule('pool-fair-share', 'a peer that reads no answer is held back, others are served as before', async (cell) => {
-  const { side, slow, other, told, unsent } = await beIgnored(cell, { maxPoolMsgs: 20 });
+  const { slow, other, told, heldBack } = await beIgnored(cell, { maxPoolMsgs: 20 });
+  await heldBack();
   expect(told.answered.length).toBeLessThan(MORE_THAN_BUFFERS);
-  expect([unsent(), side.ampe.stats().poolFree]).toEqual([13, 7]);
   await expectAnswers(other.peer, 50);
-  expect([unsent(), count(told.answered, other.channel), told.statuses]).toEqual([13, 50, []]);
+  expect([count(told.answered, other.channel), told.statuses]).toEqual([50, []]);
+  await heldBack();
   slow[0].startReading();
   const answers = await slow[0].frames(MORE_THAN_BUFFERS);
   expect(answers.map((one) => Number(one.id))).toEqual(answers.map((_, i) => i + 1));
@@ -539,17 +542,17 @@ rule('pool-fair-share', 'a peer that reads no answer is held back, others are se
 });
 
 rule('pool-fair-share', 'nor does it take the reserve when the application has all the rest', async (cell) => {
-  const { side, slow, other, unsent } = await beIgnored(cell, { maxPoolMsgs: 20 });
-  expect(takeAll(cell, side)).toHaveLength(7);
+  const { side, slow, other, heldBack } = await beIgnored(cell, { maxPoolMsgs: 20 });
+  await heldBack();
+  expect(takeAll(cell, side).length).toBeGreaterThan(0);
   await expectAnswers(other.peer, 20);
-  expect(unsent()).toBe(13);
   slow[0].startReading();
   await slow[0].frames(MORE_THAN_BUFFERS);
 });
 
 rule('pool-fair-share', 'several such peers leave something for the others', async (cell) => {
-  const { side, slow, other, unsent } = await beIgnored(cell, { maxPoolMsgs: 64, peers: 4 });
-  expect(unsent()).toBeLessThan(64);
+  const { side, slow, other } = await beIgnored(cell, { maxPoolMsgs: 64, peers: 4 });
+  await eventually('all to have their share', () => side.ampe.stats().poolFree < 8);
   await expectAnswers(other.peer, 20);
   for (const peer of slow) peer.startReading();
   for (const peer of slow) await peer.frames(MORE_THAN_BUFFERS);
@@ -557,12 +560,30 @@ rule('pool-fair-share', 'several such peers leave something for the others', asy
 });
 
 rule('pool-fair-share', 'one that dies while it is held back brings back what it did not get', async (cell) => {
-  const { side, slow, told, unsent } = await beIgnored(cell, { maxPoolMsgs: 20, requested: 2 * MORE_THAN_BUFFERS });
-  expect(unsent()).toBe(13);
+  const { side, slow, told, heldBack } = await beIgnored(cell, { maxPoolMsgs: 20, requested: 2 * MORE_THAN_BUFFERS });
+  await heldBack();
   slow[0].reset();
   await eventually('the last word', () => told.statuses.at(-1) === AmpeStatus.ChannelClosed);
   expect(told.answered.length).toBeLessThanOrEqual(2 * MORE_THAN_BUFFERS);
   await eventually('every message to be back', () => side.ampe.stats().poolFree === side.ampe.stats().poolTotal);
+});
+
+rule('pool-fair-share', 'one that ends while its only frame is held back has one last word', async (cell) => {
+  const side = cell.side({ maxPoolMsgs: 4 });
+  const { peer } = await cell.acceptedRaw(side);
+  const told = echoLarge(side);
+  peer.stopReading();
+  for (let sent = 1; told.answered.length >= sent - 1 && sent <= MORE_THAN_BUFFERS; sent++) {
+    peer.send({ op: WIRE.Request, id: sent });
+    for (let look = 0; look < 10 && told.answered.length < sent; look++) await turns(SETTLED);
+    if (told.answered.length < sent) break;
+  }
+  expect(told.answered.length).toBeLessThan(MORE_THAN_BUFFERS);
+  peer.socket.end();
+  await eventually('the last word', () => told.statuses.includes(AmpeStatus.ChannelClosed));
+  await eventually('every message to be back', () => side.ampe.stats().poolFree === side.ampe.stats().poolTotal);
+  await turns(SETTLED);
+  expect(told.statuses.filter((status) => status === AmpeStatus.ChannelClosed)).toHaveLength(1);
 });
 
 rule('pool-fair-share', 'what was not received from the channel does not hold it back', async (cell) => {
