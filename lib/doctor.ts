@@ -4,7 +4,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { BUILD_IDENTITY, type BuildIdentity } from './native-engine/build-identity';
-import { loadBinding, packageRoot, type Attempt } from './native-engine/load';
+import { filesToTry, loadBinding, packageRoot, type Attempt } from './native-engine/load';
 import { Reactor } from './reactor';
 
 /** What was found. Everything in it can be written as JSON. */
@@ -62,18 +62,10 @@ export async function examine(crash: Crash | null = null): Promise<Findings> {
   return { ...found, advice: crash === null ? adviceFor(found) : adviceAfterCrash(found) };
 }
 
-/** Files that may be tried here, found without loading any. */
+/** Files that may be tried here; none is loaded. */
 export function filesHere(): string[] {
-  const override = process.env.TOFU_AMPE_PREBUILD;
-  if (override && path.extname(override) === '.node') return [path.resolve(override)];
-  const folder = override ? path.resolve(override) : folderHere();
-  if (folder === null) return [];
-  const system = `${process.platform}-${process.arch}`;
-  return [path.join(folder, 'build', 'Release'), path.join(folder, 'prebuilds', system)]
-    .filter((each) => fs.existsSync(each))
-    .flatMap((each) => fs.readdirSync(each).map((name) => path.join(each, name)))
-    .filter((file) => path.extname(file) === '.node')
-    .sort();
+  const files = filesToTry(process.env.TOFU_AMPE_PREBUILD ?? '');
+  return typeof files === 'string' ? [] : files;
 }
 
 /** The findings as a person reads them. */
@@ -154,8 +146,7 @@ function adviceToLoad({ reason, folder, environment, tried, system }: Found): st
     return [
       `the mount of ${kept.file} forbids execution (noexec), and compiling does not change that: allow it, or copy the file to another mount and name it by TOFU_AMPE_PREBUILD`,
     ];
-  if (prebuild)
-    return [`TOFU_AMPE_PREBUILD names ${prebuild}: correct it, or unset it to have the package look for a binary`];
+  if (prebuild) return [correctPrebuild(prebuild)];
   if (system.platform === 'win32') return ['nothing can be done: there is no native engine for Windows yet'];
   if (folder === null) return ['name the binary by the option prebuild: see "Bundlers" in the README'];
   const advice: string[] = [];
@@ -176,10 +167,14 @@ function isDamaged({ file, trouble }: Attempt): boolean {
   return trouble.startsWith('is no addon of') || (trouble.includes(file) && DAMAGED.test(trouble));
 }
 
+function correctPrebuild(prebuild: string): string {
+  return `TOFU_AMPE_PREBUILD names ${prebuild}: correct it, or unset it to have the package look for a binary`;
+}
+
 function adviceAfterCrash({ environment }: Found): string[] {
   const { TOFU_AMPE_BACKEND: backend, TOFU_AMPE_PREBUILD: prebuild } = environment;
   const advice = prebuild
-    ? [`TOFU_AMPE_PREBUILD names ${prebuild}: correct it, or unset it to have the package look for a binary`]
+    ? [correctPrebuild(prebuild)]
     : ['install the package anew: most likely a file of it is damaged'];
   if (backend !== 'fallback') advice.push('or set TOFU_AMPE_BACKEND=fallback: then no binary is loaded');
   return advice;

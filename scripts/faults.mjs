@@ -346,7 +346,7 @@ export const FAULTS = [
   ]),
 
   fault('unread-answers-take-the-pool', pool, 'pool', 'pool-fair-share', [
-    'unsentAnswers > Math.max(this.left, this.#leastShare)',
+    'unsentAnswers > Math.max(this.left, this.max * LEAST_SHARE, 1)',
     'unsentAnswers > this.max',
   ]),
   fault('holders-not-told', pool, 'unit/engine/pool-credits', 'lets those who hold channels back look again', [

@@ -39,8 +39,6 @@ export class Pool {
   #out = 0; // credits out, those of reserves included
   #total: number; // messages the pool holds: free and out
   #calm = true; // nobody waits and no reserve is lent: credits are numbers only
-  readonly #leastShare: number;
-  readonly #plenty: number; // with at most so many out nobody can have more than its share
 
   constructor(
     initial: number,
@@ -48,8 +46,6 @@ export class Pool {
     debug = false,
   ) {
     this.#total = initial;
-    this.#leastShare = Math.max(1, Math.floor(max * LEAST_SHARE));
-    this.#plenty = Math.floor(max / 2);
     this.#debug = debug ? new Map() : null;
     while (this.#slots < initial) this.#addSlab(initial);
   }
@@ -99,13 +95,13 @@ export class Pool {
   get left(): number {
     return Math.max(0, this.max - this.#general());
   }
-  /** Whether a channel may have more unsent answers than its share. */
+  /** Whether a channel may have more unsent answers than its share: not before more messages are out than free. */
   get short(): boolean {
-    return this.#out > this.#plenty;
+    return 2 * this.#out > this.max;
   }
   /** Whether so many unsent answers of one channel are too many: it may hold as many messages as it leaves to others. */
   exceedsShare(unsentAnswers: number): boolean {
-    return unsentAnswers > Math.max(this.left, this.#leastShare);
+    return unsentAnswers > Math.max(this.left, this.max * LEAST_SHARE, 1);
   }
   /** May `reader` be handed one more received message? Takes the credit; false: it is told by onCredit() later. */
   takeForReading(reader: Reader): boolean {

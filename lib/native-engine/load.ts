@@ -46,7 +46,7 @@ export function loadBinding(prebuild = '', environment: NodeJS.ProcessEnv = proc
 
 /** Loads anew. `identity`: what a file must have been made from; null: no matter. */
 export function load(override: string, identity: BuildIdentity | null = BUILD_IDENTITY): LoadResult {
-  const files = filesFor(override);
+  const files = filesToTry(override);
   if (typeof files === 'string') return { reason: files, attempts: [] };
   const attempts: Attempt[] = [];
   for (const file of files) {
@@ -79,7 +79,7 @@ function open(file: string, identity: BuildIdentity | null): Binding | string {
 }
 
 /** Files to try, best first; or why there are none: also that this process may not look. */
-function filesFor(override: string): string[] | string {
+export function filesToTry(override: string): string[] | string {
   try {
     return candidates(override);
   } catch (error) {
