@@ -10,7 +10,7 @@ import * as tables from './lib/costs/tables.mjs';
 import { measureStartUp } from './lib/costs/start-up.mjs';
 import { counterHere, measureSystemCalls } from './lib/costs/system-calls.mjs';
 import { benchCommand, listOf, settle } from './lib/options.mjs';
-import { FALLBACK, fallback, hasNative, native, NATIVE, yardstick } from './lib/peers.mjs';
+import { FALLBACK, fallback, hasNative, native, NATIVE, smallHeap, yardstick } from './lib/peers.mjs';
 import { freshFile, Session, writeFigures } from './lib/session.mjs';
 import { spread, summarize, undisturbed } from './lib/statistics.mjs';
 import { workloads } from './lib/workloads.mjs';
@@ -91,9 +91,8 @@ async function idle() {
     connections: IDLE_STEPS.at(-1),
     steps: IDLE_STEPS,
   };
-  const cases = [
-    { workload: { ...workload, slackMs: 40_000 }, transport: 'uds', peers: [yardstick, ...engines], ...times },
-  ];
+  const peers = [yardstick, ...engines, ...(isNativeHere ? [smallHeap] : [])];
+  const cases = [{ workload: { ...workload, slackMs: 40_000 }, transport: 'uds', peers, ...times }];
   return summarize(await rowsOf(cases, options.quick ? 1 : 2), yardstick.name);
 }
 

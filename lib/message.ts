@@ -4,7 +4,7 @@
 // a kept reference cannot reach a frame that is in use by somebody else.
 // Thread: that of its pool.
 import { LAST_CHANNEL, MAX_BODY_BYTES, MAX_TEXT_HEADERS_BYTES, MORE_BIT, ORIGIN_BIT } from './protocol/constants';
-import { AmpeError, invalidArgument } from './protocol/ampe-error';
+import { AmpeError, explain, invalidArgument } from './protocol/ampe-error';
 import { copyBytes } from './protocol/copy-bytes';
 import { messageIdOf, snapshotOf, type BinaryHeader } from './protocol/header';
 import { isOpCode, opCodeName, Origin, type OpCode } from './protocol/op-code';
@@ -12,6 +12,7 @@ import { AmpeStatus, rawToStatus, statusName } from './protocol/status';
 import { encodeField, nextField } from './protocol/text-headers-codec';
 import type { Frame } from './engine/frame';
 import type { Pool } from './engine/pool';
+import { systemError } from './engine/system-error';
 
 const KEY = Symbol('internal');
 const MAX_ID = (1n << 64n) - 1n;
@@ -137,6 +138,23 @@ export class Message implements Disposable {
   /** Whether an application made it. @throws AmpeError `null_message` */
   get isFromApplication(): boolean {
     return this.origin === 0;
+  }
+  /**
+   * What its status says, as an error ready to be thrown: with channel number and message id, and where the system refused
+   * something an Error as `cause`, whose `code` is the errno name (`ECONNREFUSED`, `EADDRINUSE`, `EACCES`, `ENOTFOUND`, …).
+   * @returns null for {@link AmpeStatus.Success}
+   * @throws AmpeError `null_message`
+   * @see docs/PROTOCOL.md section 2
+   */
+  toError(): AmpeError | null {
+    const frame = this._live();
+    const status = rawToStatus(frame.status);
+    if (status === AmpeStatus.Success) return null;
+    const { channelNumber, messageId } = snapshotOf(frame);
+    const details = { channelNumber, messageId };
+    const code = this.isFromEngine ? frame.errorCode : '';
+    if (code === '') return new AmpeError(status, undefined, details);
+    return new AmpeError(status, `${explain(status)} (${code})`, { ...details, cause: systemError(code) });
   }
   /** The same as {@link more}. @throws AmpeError `null_message` */
   get hasMore(): boolean {

@@ -2,7 +2,7 @@
 //
 //     node dist/recipes/echo-server.js 'tcp|127.0.0.1|7099'      (or 'uds|/tmp/echo.sock'; Ctrl-C ends it)
 
-import { Address, AmpeStatus, OpCode, Reactor, echo, messageRole, statusToError } from 'tofu-ampe';
+import { Address, AmpeStatus, OpCode, Reactor, echo, messageRole } from 'tofu-ampe';
 import { runAlone, serverAddress, type RecipeOptions } from './support/connection';
 
 export interface EchoServerOptions extends RecipeOptions {
@@ -38,7 +38,7 @@ export async function run(options: EchoServerOptions = {}): Promise<number> {
     if (message.isFromEngine) {
       // Origin first: messages of the engine are statuses, not data.
       if (message.opCode === OpCode.WelcomeResponse) {
-        const failure = statusToError(message.status);
+        const failure = message.toError();
         if (failure !== null) throw failure; // listen_failed, invalid_address
         onListening?.(String(Address.parse(message)));
         log(`listening on ${String(Address.parse(message))}`);

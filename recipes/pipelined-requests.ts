@@ -76,7 +76,7 @@ export class RequestMatcher {
     }
     if (!message.isFromEngine || message.opCode !== OpCode.Request) return false;
     this.#askers.delete(message.messageId);
-    asker.reject(statusToError(message.status)!); // peer_disconnected …: it was not sent
+    asker.reject(message.toError()!); // peer_disconnected …: it was not sent
     this.#ampe.put(message);
     return true;
   }

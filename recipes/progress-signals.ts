@@ -50,7 +50,7 @@ export async function requestWithProgress(
     if (isEndOf(channel, message)) throw statusToError(AmpeStatus.ChannelClosed)!;
     if (message.isFromEngine) {
       // The request itself, unsent.
-      if (message.opCode === OpCode.Request && message.messageId === messageId) throw statusToError(message.status)!;
+      if (message.opCode === OpCode.Request && message.messageId === messageId) throw message.toError()!;
     } else if (isOurs && message.opCode === OpCode.Signal) {
       onProgress(message.body.toString());
     } else if (message.opCode === OpCode.ByeRequest) {

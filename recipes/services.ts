@@ -1,16 +1,7 @@
 // services.ts: one server, several listeners, one loop: what a server does is written as Services, where it listens is
 // given to serve().
 
-import {
-  OpCode,
-  Reactor,
-  echo,
-  messageRole,
-  statusToError,
-  type Ampe,
-  type ChannelGroup,
-  type Message,
-} from 'tofu-ampe';
+import { OpCode, Reactor, echo, messageRole, type Ampe, type ChannelGroup, type Message } from 'tofu-ampe';
 import { findFreeTcpPort, tempUdsPath } from 'tofu-ampe/testing';
 import {
   answerBye,
@@ -111,7 +102,7 @@ export async function serve(
       using message = received;
       open.note(message);
       if (message.opCode === OpCode.WelcomeResponse) {
-        const failure = statusToError(message.status);
+        const failure = message.toError();
         if (failure !== null) throw failure;
         const found = listeners.map((number) => open.listeners.get(number)?.address);
         if (!found.includes(undefined)) onListening?.(found as [string, ...string[]]);

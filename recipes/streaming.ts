@@ -91,7 +91,7 @@ async function receiveStream(group: ChannelGroup, channel: Channel, onPiece: (pi
   for await (using message of group) {
     if (isEndOf(channel, message)) throw statusToError(AmpeStatus.ChannelClosed)!;
     if (message.isFromEngine) {
-      if (message.opCode === OpCode.Request) throw statusToError(message.status)!; // a piece came back; the end follows
+      if (message.opCode === OpCode.Request) throw message.toError()!; // a piece came back; the end follows
     } else if (message.opCode === OpCode.Response) {
       onPiece(message.body.bytes());
       if (!message.hasMore) return;

@@ -42,6 +42,28 @@ const onItsThread = (...args) => ({ ...fault(...args), engine: 'native-poll' });
 
 /** @type {Fault[]} */
 export const FAULTS = [
+  // ── what the system said ──
+  fault('graceful-end-has-a-cause', connection, 'failures', 'failure-cause', [
+    "if (this.errorCode === '' && code !== null && this.state !== 'ended' && !isDeaf(this.state)) this.errorCode = code;",
+    "this.errorCode ||= code ?? 'EPIPE';",
+  ]),
+  fault('cause-of-unsent-lost', connection, 'failures', 'failure-cause', [
+    'frame.errorCode = this.errorCode;\n    this.#tail',
+    'this.#tail',
+  ]),
+  fault('listen-without-cause', net, 'failures', 'failure-cause', [
+    'else this.#fail(AmpeStatus.ListenFailed, code);',
+    "else this.#fail(AmpeStatus.ListenFailed, '');",
+  ]),
+  onNative('native-last-word-without-cause', inbox, 'failures', 'failure-cause', [
+    '.onLast(rawToStatus(records[record + 6]), errorCodeOf(records[record + 7]));',
+    ".onLast(rawToStatus(records[record + 6]), '');",
+  ]),
+  onNative('native-cause-of-returned-lost', inbox, 'failures', 'failure-cause', [
+    'frame.errorCode = errorCodeOf(records[record + 7]);',
+    "frame.errorCode = '';",
+  ]),
+
   // ── waking and order ──
   fault('wake-dropped', mailbox, 'channels', 'order', [
     'this.#ready.push(source);\n    this.#tellReadable();',
@@ -226,7 +248,7 @@ export const FAULTS = [
     "probe.once('connect', () => answer(true));",
   ]),
   fault('any-file-removed', net, 'listeners', 'uds-not-a-socket', [
-    'if (!before.isSocket()) return this.#fail(AmpeStatus.ListenFailed);',
+    "if (!before.isSocket()) return this.#fail(AmpeStatus.ListenFailed, 'EADDRINUSE');",
     '',
   ]),
   fault('mode-not-set', net, 'listeners', 'uds-mode', ['fs.chmodSync(path, this.#request.udsMode);', '']),

@@ -2,4 +2,5 @@
 export const YARDSTICK = 'node:net';
 export const NATIVE = 'native';
 export const FALLBACK = 'fallback';
-export const FOR_AWAIT = 'native, for await';
+export const FOR_AWAIT = 'native (for await)';
+export const SMALL_HEAP = 'native (small heap)';

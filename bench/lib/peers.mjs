@@ -1,6 +1,6 @@
 // peers.mjs: who is measured: where the modules of each peer are, and what it takes part in. Data, and whether an engine is there.
 import { AmpeError, Reactor } from 'tofu-ampe';
-import { FALLBACK, FOR_AWAIT, NATIVE, YARDSTICK } from './names.mjs';
+import { FALLBACK, FOR_AWAIT, NATIVE, SMALL_HEAP, YARDSTICK } from './names.mjs';
 
 export * from './names.mjs';
 
@@ -17,6 +17,11 @@ export const native = adapter(NATIVE, 'tofu-ampe');
 export const fallback = adapter(FALLBACK, 'tofu-ampe-fallback');
 /** The flood received as the examples do it. */
 export const forAwait = adapter(FOR_AWAIT, 'tofu-ampe-for-await', { only: ['one-way-64', 'one-way-1k'] });
+/** As the README recommends for many idle connections: Node's own options. */
+export const smallHeap = adapter(SMALL_HEAP, 'tofu-ampe', {
+  only: ['idle-1000', 'idle-4000'],
+  nodeArguments: ['--max-semi-space-size=1', '--v8-pool-size=1'],
+});
 
 /** Peers from npm; `packages` is the folder they were installed in. */
 export const foreign = (packages) => [
@@ -38,5 +43,5 @@ export async function hasNative(say = console.log) {
 
 /** The yardstick and the engines of this clone. */
 export async function ownPeers() {
-  return (await hasNative()) ? [yardstick, native, forAwait, fallback] : [yardstick, fallback];
+  return (await hasNative()) ? [yardstick, native, forAwait, smallHeap, fallback] : [yardstick, fallback];
 }

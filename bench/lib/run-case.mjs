@@ -24,12 +24,12 @@ class Child {
   #answers = [];
   #wake = () => {};
 
-  /** `command` is put before node: [name, ...arguments]. */
-  constructor(task, { command = [], environment = {} }) {
+  /** `command` is put before node: [name, ...arguments]; `nodeArguments` behind it. */
+  constructor(task, { command = [], nodeArguments = [], environment = {} }) {
     this.#name = `${task.role} of ${task.peer}`;
     this.failed = new Promise((_, reject) => (this.#fail = reject));
     this.failed.catch(() => {}); // nobody may be listening when it is told to end
-    const [first, ...rest] = [...command, process.execPath];
+    const [first, ...rest] = [...command, process.execPath, ...nodeArguments];
     this.#process = fork(CHILD, { execPath: first, execArgv: rest, env: { ...process.env, ...environment } });
     this.#process.on('message', (message) => this.#tell(message));
     this.#process.on('error', (error) => this.#tell({ error: error.message }));
@@ -88,7 +88,8 @@ export async function runCase({ peer, workload, transport, warmMs, runMs, ...mor
   const children = [];
   const start = (role, module) => {
     const command = [...(commands[role] ?? []), ...(workload.sameCpu ? oneCpu() : [])];
-    const child = new Child({ ...common, role, module }, { command, environment: environments[role] });
+    const { nodeArguments } = peer;
+    const child = new Child({ ...common, role, module }, { command, nodeArguments, environment: environments[role] });
     children.push(child);
     return child;
   };

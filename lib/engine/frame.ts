@@ -77,6 +77,8 @@ export class Frame {
   bodyLength = 0;
   /** Which life of its channel number a received frame came from; 0: none, or the number was set by hand. */
   generation = 0;
+  /** On a frame of the engine: the errno name of what the system said, or ''. On others it means nothing. */
+  errorCode = '';
   /** Whether it counts against maxPoolMsgs. The pool sets and reads it. */
   counted = false;
   /** A posted frame that came back and counts until the receiver has taken it. The mailbox reads it. */
@@ -131,6 +133,7 @@ export class Frame {
     this.idHigh = from.idHigh;
     this.idLow = from.idLow;
     this.generation = from.generation;
+    this.errorCode = from.errorCode;
   }
 
   /** Sets the length of the text headers, keeping what fits, and makes room for them. */

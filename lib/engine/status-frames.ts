@@ -21,15 +21,17 @@ export interface ClosedChannel {
   readonly generation: number;
   readonly idHigh: number;
   readonly idLow: number;
+  readonly errorCode: string;
 }
 
 /** The last word of a channel. */
-export function channelClosedSignal({ channel, generation, idHigh, idLow }: ClosedChannel): Frame {
+export function channelClosedSignal({ channel, generation, idHigh, idLow, errorCode }: ClosedChannel): Frame {
   const frame = statusSignal(AmpeStatus.ChannelClosed);
   frame.channel = channel;
   frame.generation = generation;
   frame.idHigh = idHigh;
   frame.idLow = idLow;
+  frame.errorCode = errorCode;
   return frame;
 }
 

@@ -39,6 +39,8 @@ interface Run {
 export class Connection implements MailSource, SocketEvents, FrameSink {
   state: ChannelState;
   told = false;
+  /** What the system said when it ended, an errno name, or '': the first counts. */
+  errorCode = '';
   /** Whether the engine will flush it at the end of the tick; the engine sets it, flush() clears it. */
   dirty = false;
   dial: Dial | null = null;
@@ -129,7 +131,8 @@ export class Connection implements MailSource, SocketEvents, FrameSink {
     this.#start(socket);
     this.#markDirty();
   }
-  onConnectFailed(status: AmpeStatus): void {
+  onConnectFailed(status: AmpeStatus, errorCode = ''): void {
+    this.errorCode = errorCode;
     this.dial?.cancel();
     this.dial = null;
     this.#closed = true;
@@ -206,11 +209,16 @@ export class Connection implements MailSource, SocketEvents, FrameSink {
   #failSending(code: string): void {
     if (this.#sendFailed !== null || this.state === 'ended') return;
     this.#sendFailed = code;
+    this.#noteError(code);
     const status = statusOfLoss(code);
     if (isDeaf(this.state)) return this.#lose(status, false);
     this.#unsentStatus = status;
     this.#arm(this.#engine.options.closeTimeoutMs);
     this.#noteBroken();
+  }
+  /** Behind both Byes it is no failure. */
+  #noteError(code: string | null): void {
+    if (this.errorCode === '' && code !== null && this.state !== 'ended' && !isDeaf(this.state)) this.errorCode = code;
   }
   #noteBroken(): void {
     this.#engine.noteBroken(this);
@@ -326,6 +334,7 @@ export class Connection implements MailSource, SocketEvents, FrameSink {
   onClosed(code: string | null): void {
     this.#closed = true;
     clearTimeout(this.#timer);
+    this.#noteError(code);
     if (this.state !== 'ended') this.#lose(this.#sendFailed === null ? statusOfLoss(code) : this.#unsentStatus, false);
     this.#onClosed?.();
   }
@@ -442,6 +451,7 @@ export class Connection implements MailSource, SocketEvents, FrameSink {
     if (frame.opCode === OpCode.HelloRequest) frame.opCode = OpCode.HelloResponse;
     frame.flags |= ORIGIN_BIT;
     frame.status = this.#unsentStatus;
+    frame.errorCode = this.errorCode;
     this.#tail.push(frame);
   }
 

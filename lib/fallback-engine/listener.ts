@@ -12,6 +12,8 @@ import { endpointOf, type EngineOfConnection, type GroupOfConnection } from './r
 
 export class Listener implements MailSource {
   told = false;
+  /** What the system said when it ended, an errno name, or ''. */
+  errorCode = '';
   readonly idHigh: number;
   readonly idLow: number;
   readonly #engine: EngineOfConnection;
@@ -47,7 +49,7 @@ export class Listener implements MailSource {
     const request = { endpoint, direct, udsMode: options.udsMode, keepAliveMs: options.keepAliveMs };
     return new ListenSocket(request, referenced, {
       onListening: (port) => this.#onListening(endpoint, port),
-      onFailed: (status) => this.#end(status),
+      onFailed: (status, errorCode) => this.#end(status, errorCode),
       onAccepted: (socket) => this.#engine.accept(this.#group, socket),
     });
   }
@@ -97,8 +99,9 @@ export class Listener implements MailSource {
     this.#socket?.setReferenced(referenced);
   }
 
-  #end(status: AmpeStatus): void {
+  #end(status: AmpeStatus, errorCode = ''): void {
     this.#ended = true;
+    this.errorCode = errorCode;
     void this.#socket?.close();
     this.#answer = this.#respond(status);
     this.#group.mailbox.addTail(this);
@@ -111,6 +114,7 @@ export class Listener implements MailSource {
     frame.opCode = OpCode.WelcomeResponse;
     frame.flags |= ORIGIN_BIT;
     frame.status = status;
+    frame.errorCode = this.errorCode;
     this.#engine.pool.uncount(frame);
     return frame;
   }

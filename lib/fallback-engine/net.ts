@@ -192,7 +192,8 @@ export interface DialRequest extends TcpSettings {
 /** Exactly one of the two is called, once, unless the dial is cancelled. */
 export interface DialEvents {
   onConnected(socket: StreamSocket): void;
-  onFailed(status: AmpeStatus): void;
+  /** `errorCode`: the errno name of what the system said, or ''. */
+  onFailed(status: AmpeStatus, errorCode: string): void;
 }
 
 /** Connects: resolves the name, tries every address in turn, all under one deadline. */
@@ -221,10 +222,10 @@ export class Dial {
       this.#attempt([{ host, port: endpoint.port }]);
       return;
     }
-    this.#arm(request.deadlineMs, () => this.#fail(AmpeStatus.ConnectFailed));
+    this.#arm(request.deadlineMs, () => this.#fail(AmpeStatus.ConnectFailed, 'ETIMEDOUT'));
     dns.lookup(host, { all: true, order: 'verbatim' }, (error, found) => {
       if (this.#over) return;
-      if (error !== null || found.length === 0) this.#fail(AmpeStatus.InvalidAddress);
+      if (error !== null || found.length === 0) this.#fail(AmpeStatus.InvalidAddress, 'ENOTFOUND');
       else this.#attempt(found.map(({ address }) => ({ host: address, port: endpoint.port })));
     });
   }
@@ -249,7 +250,7 @@ export class Dial {
   /** Tries the first target; each gets what remains of the time divided by the targets left. */
   #attempt(targets: (net.TcpNetConnectOpts | net.IpcNetConnectOpts)[]): void {
     const leftMs = this.#endsAt - performance.now();
-    if (leftMs <= 0) return this.#fail(AmpeStatus.ConnectFailed);
+    if (leftMs <= 0) return this.#fail(AmpeStatus.ConnectFailed, 'ETIMEDOUT');
     const socket = new net.Socket({ allowHalfOpen: true });
     this.#socket = socket;
     if (!this.#referenced) socket.unref();
@@ -283,20 +284,20 @@ export class Dial {
         return;
       }
       const missing = code === 'ENOENT' || code === 'ENOTDIR';
-      return this.#fail(missing ? AmpeStatus.UdsPathNotFound : AmpeStatus.ConnectFailed);
+      return this.#fail(missing ? AmpeStatus.UdsPathNotFound : AmpeStatus.ConnectFailed, code);
     }
     if (targets.length > 1) this.#attempt(targets.slice(1));
-    else this.#fail(AmpeStatus.ConnectFailed);
+    else this.#fail(AmpeStatus.ConnectFailed, code);
   }
   #arm(ms: number, onExpired: () => void): void {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(onExpired, ms);
     if (!this.#referenced) this.#timer.unref();
   }
-  #fail(status: AmpeStatus): void {
+  #fail(status: AmpeStatus, errorCode: string): void {
     if (this.#over) return;
     this.cancel();
-    this.#events.onFailed(status);
+    this.#events.onFailed(status, errorCode);
   }
 }
 
@@ -309,7 +310,7 @@ export interface ListenRequest extends TcpSettings {
 export interface ListenEvents {
   /** `port` is the real one, 0 on a Unix socket. */
   onListening(port: number): void;
-  onFailed(status: AmpeStatus): void;
+  onFailed(status: AmpeStatus, errorCode: string): void;
   onAccepted(socket: StreamSocket): void;
 }
 
@@ -354,7 +355,7 @@ export class ListenSocket {
     if (net.isIP(host) !== 0) return this.#listen([{ host, port }], false);
     dns.lookup(host, { all: true, order: 'verbatim' }, (error, found) => {
       if (this.#closed) return;
-      if (error !== null || found.length === 0) this.#fail(AmpeStatus.InvalidAddress);
+      if (error !== null || found.length === 0) this.#fail(AmpeStatus.InvalidAddress, 'ENOTFOUND');
       else
         this.#listen(
           found.map(({ address }) => ({ host: address, port })),
@@ -370,16 +371,16 @@ export class ListenSocket {
       if (this.#closed) return;
       if (missing !== null) {
         if (missing.code === 'ENOENT') this.#listen([target], false);
-        else this.#fail(AmpeStatus.ListenFailed);
+        else this.#fail(AmpeStatus.ListenFailed, codeOf(missing));
         return;
       }
-      if (!before.isSocket()) return this.#fail(AmpeStatus.ListenFailed);
+      if (!before.isSocket()) return this.#fail(AmpeStatus.ListenFailed, 'EADDRINUSE');
       const probe = net.connect(path);
       const answer = (stale: boolean): void => {
         probe.destroy();
         if (this.#closed) return;
         if (stale && removeIfSame(path, before)) this.#listen([target], false);
-        else this.#fail(AmpeStatus.ListenFailed);
+        else this.#fail(AmpeStatus.ListenFailed, 'EADDRINUSE');
       };
       probe.once('connect', () => answer(false));
       probe.once('error', (error) => answer(codeOf(error) === 'ECONNREFUSED'));
@@ -396,7 +397,7 @@ export class ListenSocket {
       const code = codeOf(error);
       const unusable = code === 'EAFNOSUPPORT' || code === 'EADDRNOTAVAIL' || code === 'EINVAL';
       if (tryNext && unusable && targets.length > 1) this.#listen(targets.slice(1), true);
-      else this.#fail(AmpeStatus.ListenFailed);
+      else this.#fail(AmpeStatus.ListenFailed, code);
     });
     server.listen({ ...targets[0], backlog: BACKLOG, exclusive: true }, () => {
       if (this.#closed) {
@@ -411,8 +412,8 @@ export class ListenSocket {
     if (path !== undefined && server.listening && !path.startsWith('\0')) {
       try {
         fs.chmodSync(path, this.#request.udsMode);
-      } catch {
-        return this.#fail(AmpeStatus.ListenFailed);
+      } catch (error) {
+        return this.#fail(AmpeStatus.ListenFailed, codeOf(error));
       }
     }
     if (!this.#referenced) server.unref();
@@ -425,9 +426,9 @@ export class ListenSocket {
     if (this.#request.endpoint.transport === 'tcp') tune(socket, this.#request);
     this.#events.onAccepted(new StreamSocket(socket, this.#request.direct));
   }
-  #fail(status: AmpeStatus): void {
+  #fail(status: AmpeStatus, errorCode: string): void {
     void this.close();
-    this.#events.onFailed(status);
+    this.#events.onFailed(status, errorCode);
   }
 }
 

@@ -170,7 +170,7 @@ export class FallbackEngine implements Engine, EngineOfConnection {
     const request = { endpoint: endpoint!, deadlineMs: connectTimeoutMs, direct: this.direct, keepAliveMs };
     connection.dial = new Dial(request, this.#referenced, {
       onConnected: (socket) => connection.onConnected(socket),
-      onFailed: (status) => connection.onConnectFailed(status),
+      onFailed: (status, errorCode) => connection.onConnectFailed(status, errorCode),
     });
   }
 

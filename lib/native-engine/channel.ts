@@ -45,6 +45,8 @@ export class NativeChannel extends ListNode implements MailSource {
   readonly ended = false;
   /** Its end is acknowledged: what is posted now stays in this thread. */
   acknowledged = false;
+  /** What the system said when it ended, an errno name, or ''. */
+  errorCode = '';
   readonly #engine: EngineOfChannel;
   readonly #delivered: Tally;
   #first: Run | null = null;
@@ -82,8 +84,9 @@ export class NativeChannel extends ListNode implements MailSource {
     this.#over = true;
     if (this.#first === null) this.#acknowledgeEnd();
   }
-  onLast(status: AmpeStatus): void {
+  onLast(status: AmpeStatus, errorCode: string): void {
     this.#lateStatus = status;
+    this.errorCode = errorCode;
     this.group.mailbox.addTail(this);
   }
 
@@ -124,6 +127,7 @@ export class NativeChannel extends ListNode implements MailSource {
       this.told = true;
       return this.#engine.lastWord(this);
     }
+    frame.errorCode = this.errorCode;
     frame.flags |= ORIGIN_BIT;
     frame.status = this.#lateStatus;
     frame.generation = this.generation;

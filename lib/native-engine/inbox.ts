@@ -7,6 +7,7 @@ import type { Binding } from './binding';
 import type { NativeChannel } from './channel';
 import type { NativeGroup } from './group';
 import { placeBytes } from './host-frame';
+import { errorCodeOf } from './os-errors';
 import { Slabs, type Slab } from './slab';
 
 /** What comes: the numbers are those of the binding, see `tables.recordKinds`. */
@@ -140,7 +141,9 @@ export class Inbox {
         this.#host.channelOf(channel, generation)?.onEnded();
         return;
       case RecordKind.last:
-        this.#host.channelOf(channel, generation)?.onLast(rawToStatus(records[record + 6]));
+        this.#host
+          .channelOf(channel, generation)
+          ?.onLast(rawToStatus(records[record + 6]), errorCodeOf(records[record + 7]));
         return;
       case RecordKind.credit: {
         const mailbox = this.#host.groupOf(group)?.mailbox ?? null;
@@ -170,6 +173,7 @@ export class Inbox {
       slab.live++;
       const frame = slab.frameAt(at);
       frame.generation = records[record + 3];
+      frame.errorCode = errorCodeOf(records[record + 7]);
       // Posted by this thread, it counts until the receiver takes it: a producer must not outrun what comes back.
       frame.counted = frame.countsUntilTaken = records[record + 6] === 1;
       at += placeBytes(frame.byteLength);

@@ -46,6 +46,11 @@ void Channel::label(Event* event, EventKind kind) const {
   event->generation = generation_;
 }
 
+void Channel::label_end(Event* event, EventKind kind) const {
+  label(event, kind);
+  event->reason = reason_;
+}
+
 void Channel::tell_ended() {
   TOFU_ASSERT(ended_event_ != nullptr);
   label(ended_event_, EventKind::ended);
@@ -56,10 +61,10 @@ void Channel::tell_ended() {
 void Channel::acknowledge_end() {
   if (ended_event_ != nullptr || last_event_ == nullptr) return;
   while (Event* block = tail_.take()) {
-    label(block, EventKind::tail);
+    label_end(block, EventKind::tail);
     reactor_.hand_over(group_, block);
   }
-  label(last_event_, EventKind::last);
+  label_end(last_event_, EventKind::last);
   last_event_->count = static_cast<uint32_t>(late_status_);
   reactor_.tell(group_, last_event_);
   last_event_ = nullptr;
@@ -72,7 +77,7 @@ void Channel::bring_back(Event* block, Status status) {
 
 void Channel::hand_over_late() {
   while (Event* block = tail_.take()) {
-    label(block, EventKind::mail);
+    label_end(block, EventKind::mail);
     reactor_.hand_over(group_, block);
   }
 }

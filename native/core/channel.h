@@ -78,12 +78,18 @@ class Channel : public ListNode {
   Timer* retry_timer() { return &retry_; }
   void set_opener(const uint8_t* id);
   bool acknowledged() const { return last_event_ == nullptr; }
+  /** Why it ends, if that is an error of the system: the first one counts. */
+  void note_reason(OsError error) {
+    if (reason_ == OsError::none) reason_ = error;
+  }
 
  protected:
   /** No socket any more: says so to the application. */
   void tell_ended();
   void drop_tail();
   void label(Event* event, EventKind kind) const;
+  /** The same for what tells of the end. */
+  void label_end(Event* event, EventKind kind) const;
 
   Reactor& reactor_;
   Group* const group_;
@@ -97,6 +103,7 @@ class Channel : public ListNode {
   Event* ended_event_ = nullptr;
   Event* last_event_ = nullptr;
   Status late_status_ = Status::channel_closed;
+  OsError reason_ = OsError::none;
 };
 
 }  // namespace tofu

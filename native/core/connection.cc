@@ -201,6 +201,7 @@ void Connection::note_failed_write(OsError error) {
     hiccup_ = true;
     reactor_.retry_soon(this);
   } else {
+    if (!is_deaf(state_)) note_reason(error);
     fail_sending(status_of_loss(error));
   }
 }

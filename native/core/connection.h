@@ -90,7 +90,7 @@ class Connection final : public Channel, public PausedNode, public BrokenNode {
   void attempt();
   void try_next(OsError error);
   void connected();
-  void connect_failed(Status status);
+  void connect_failed(Status status, OsError reason = OsError::none);
   void close_attempt();
   void tune();
   void review();

@@ -29,7 +29,7 @@ void Connection::start_accepted(int fd, bool tcp) {
 
 void Connection::start_dial() {
   dial_ = new (std::nothrow) Dial();
-  if (dial_ == nullptr) return connect_failed(Status::connect_failed);
+  if (dial_ == nullptr) return connect_failed(Status::connect_failed, OsError::no_memory);
   dial_->ends_at_ms = reactor_.now_ms() + reactor_.options().connect_timeout_ms;
   dial_->retry_ms = kRetryMs;
   const uint8_t* hello = nullptr;
@@ -57,14 +57,14 @@ void Connection::start_dial() {
   Shared& shared = reactor_.shared();
   if (!shared.kernel.resolver->resolve(endpoint.host.data(), endpoint.host.size(), endpoint.port, token(),
                                        dial_->ends_at_ms * kNsPerMs, reactor_.resolution_sink())) {
-    connect_failed(Status::connect_failed);
+    connect_failed(Status::connect_failed, OsError::no_memory);
   }
 }
 
 void Connection::on_resolved(const Resolution& resolution) {
   if (dial_ == nullptr || !dial_->resolving) return;
   dial_->resolving = false;
-  if (resolution.count == 0) return connect_failed(Status::invalid_address);
+  if (resolution.count == 0) return connect_failed(Status::invalid_address, OsError::unresolved);
   dial_->count = resolution.count;
   for (int i = 0; i < resolution.count; i++) dial_->addresses[i] = resolution.addresses[i];
   attempt();
@@ -73,7 +73,7 @@ void Connection::on_resolved(const Resolution& resolution) {
 /** Tries the next address; each gets what remains of the time divided by the addresses left. */
 void Connection::attempt() {
   uint64_t now = reactor_.now_ms();
-  if (now >= dial_->ends_at_ms) return connect_failed(Status::connect_failed);
+  if (now >= dial_->ends_at_ms) return connect_failed(Status::connect_failed, OsError::timed_out);
   uint64_t share = (dial_->ends_at_ms - now) / static_cast<uint64_t>(dial_->count - dial_->next);
   OsError error = reactor_.sockets().connect(dial_->addresses[dial_->next], &fd_);
   if (error == OsError::none) return connected();
@@ -87,7 +87,7 @@ void Connection::try_next(OsError error) {
   if (!tcp_) {
     bool full = error == OsError::again || error == OsError::no_descriptors || error == OsError::no_memory;
     if (!full) {
-      return connect_failed(error == OsError::not_found ? Status::uds_path_not_found : Status::connect_failed);
+      return connect_failed(error == OsError::not_found ? Status::uds_path_not_found : Status::connect_failed, error);
     }
     uint64_t due = reactor_.now_ms() + dial_->retry_ms;
     reactor_.timers().start(&timer_, due < dial_->ends_at_ms ? due : dial_->ends_at_ms);
@@ -95,7 +95,7 @@ void Connection::try_next(OsError error) {
     return;
   }
   if (++dial_->next < dial_->count) attempt();
-  else connect_failed(Status::connect_failed);
+  else connect_failed(Status::connect_failed, error);
 }
 
 void Connection::close_attempt() {
@@ -123,14 +123,15 @@ void Connection::connected() {
   update_interest();
 }
 
-void Connection::connect_failed(Status status) {
+void Connection::connect_failed(Status status, OsError reason) {
+  note_reason(reason);
   close_attempt();
   lose(status, false);
 }
 
 void Connection::on_timer() {
   if (state_ == ChannelState::connecting) {
-    if (dial_->resolving) connect_failed(Status::connect_failed);
+    if (dial_->resolving) connect_failed(Status::connect_failed, OsError::timed_out);
     else if (fd_ >= 0) try_next(OsError::timed_out);
     else attempt();
     return;

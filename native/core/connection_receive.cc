@@ -59,6 +59,8 @@ bool Connection::read_once(bool* more) {
       update_interest();
       return true;
     }
+    // Behind both Byes it is no failure.
+    if (!is_deaf(state_)) note_reason(result.error);
     if (result.error == OsError::none) on_eof();
     else lose(send_failed_ ? unsent_status_ : status_of_loss(result.error), false);
     return false;
@@ -256,7 +258,7 @@ void Connection::on_retry() {
   if (unwatched_) {
     update_interest();
     if (unwatched_) {
-      if (state_ == ChannelState::connecting) connect_failed(Status::connect_failed);
+      if (state_ == ChannelState::connecting) connect_failed(Status::connect_failed, OsError::no_memory);
       else lose(Status::communication_failed, true);
     }
   }

@@ -7,6 +7,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "os/os_error.h"
+
 namespace tofu {
 
 class Port;
@@ -45,6 +47,8 @@ struct Event {
   uint32_t answers = 0;
   /** On a queued block: bytes of the frame at `at` that the kernel has taken. */
   uint32_t sent = 0;
+  /** On mail, tail and last: what the system said when the channel ended. */
+  OsError reason = OsError::none;
 
   uint8_t* bytes() { return reinterpret_cast<uint8_t*>(this + 1); }
   uint8_t* begin() { return bytes() + at; }

@@ -89,7 +89,7 @@ void Listener::start(Event* welcome) {
     path_length_ = static_cast<uint16_t>(endpoint.path.size());
     std::memcpy(path_, endpoint.path.data(), endpoint.path.size());
     OsError error = reactor_.sockets().listen_uds(path_, path_length_, reactor_.options().uds_mode, &fd_, &identity_);
-    if (error != OsError::none) return end(Status::listen_failed);
+    if (error != OsError::none) return end(Status::listen_failed, error);
     return listening(0);
   }
   asked_port_ = endpoint.port;
@@ -105,24 +105,25 @@ void Listener::start(Event* welcome) {
   Shared& shared = reactor_.shared();
   if (!shared.kernel.resolver->resolve(endpoint.host.data(), endpoint.host.size(), endpoint.port, token(),
                                        kNoDeadline, reactor_.resolution_sink())) {
-    end(Status::listen_failed);
+    end(Status::listen_failed, OsError::no_memory);
   }
 }
 
 void Listener::on_resolved(const Resolution& resolution) {
   if (ended_ || fd_ >= 0) return;
-  if (resolution.count == 0) return end(Status::invalid_address);
+  if (resolution.count == 0) return end(Status::invalid_address, OsError::unresolved);
   listen_tcp(resolution.addresses, resolution.count, true);
 }
 
 void Listener::listen_tcp(const SocketAddress* addresses, int count, bool try_next) {
+  OsError error = OsError::none;
   for (int i = 0; i < count; i++) {
     uint16_t port = 0;
-    OsError error = reactor_.sockets().listen_tcp(addresses[i], &fd_, &port);
+    error = reactor_.sockets().listen_tcp(addresses[i], &fd_, &port);
     if (error == OsError::none) return listening(port);
     if (!try_next || error != OsError::unavailable) break;
   }
-  end(Status::listen_failed);
+  end(Status::listen_failed, error);
 }
 
 void Listener::listening(uint16_t port) {
@@ -130,7 +131,7 @@ void Listener::listening(uint16_t port) {
   if (ended_) return;
   if (tcp_ && port != asked_port_) {
     Event* answer = with_port(welcome_, port);
-    if (answer == nullptr) return end(Status::listen_failed);
+    if (answer == nullptr) return end(Status::listen_failed, OsError::no_memory);
     free_event(welcome_);
     welcome_ = answer;
   }
@@ -155,7 +156,8 @@ void Listener::abort() {
   if (!ended_) end(Status::channel_closed);
 }
 
-void Listener::end(Status status) {
+void Listener::end(Status status, OsError reason) {
+  note_reason(reason);
   ended_ = true;
   close_socket();
   respond(status);
@@ -214,7 +216,7 @@ void Listener::on_accept_error(OsError error) {
   if (error == OsError::again) return;
   // Anything else may last: the listener pauses, or it would be reported readable without end.
   count(reactor_.counters().acceptFailures);
-  if (!failing_) reactor_.tell_signal(group_, number_, opener_id_, Status::accept_failed);
+  if (!failing_) reactor_.tell_signal(group_, number_, opener_id_, Status::accept_failed, error);
   failing_ = true;
   pause_ms_ = pause_ms_ == 0 ? kPauseMs : pause_ms_ * 2 < kMostPauseMs ? pause_ms_ * 2 : kMostPauseMs;
   update_interest(kNoInterest);
@@ -225,10 +227,11 @@ void Listener::on_timer() { update_interest(kReadable); }
 
 void Listener::update_interest(Interest interest) {
   if (ended_ || fd_ < 0 || interest == interest_) return;
-  if (reactor_.watch(this, fd_, interest_, interest) == OsError::none) {
+  const OsError error = reactor_.watch(this, fd_, interest_, interest);
+  if (error == OsError::none) {
     interest_ = interest;
   } else if (welcome_ != nullptr) {
-    end(Status::listen_failed);
+    end(Status::listen_failed, error);
   } else {
     // It has listened already: memory may be there again soon.
     reactor_.timers().start(&timer_, reactor_.now_ms() + std::max(pause_ms_, kPauseMs));

@@ -30,7 +30,7 @@ class Listener final : public Channel, public PausedNode {
   void listen_tcp(const SocketAddress* addresses, int count, bool try_next);
   void listening(uint16_t port);
   void respond(Status status);
-  void end(Status status);
+  void end(Status status, OsError reason = OsError::none);
   void close_socket();
   void on_accept_error(OsError error);
   void update_interest(Interest interest);

@@ -379,7 +379,8 @@ DrainResult Port::drain(uint8_t* slab, size_t at, size_t capacity, Record* recor
   }
   while (Event* event = draining_.front()) {
     if (result.records == max_records || result.used >= at + kDrainBytes) break;
-    Record record = {static_cast<uint32_t>(event->kind), event->group, event->channel, event->generation, 0, 0, event->count, 0};
+    Record record = {static_cast<uint32_t>(event->kind), event->group, event->channel, event->generation, 0, 0, event->count,
+                     static_cast<uint32_t>(event->reason)};
     if (event->kind == EventKind::opened) {
       record.at = event->at;
       record.length = event->end;

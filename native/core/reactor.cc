@@ -240,7 +240,7 @@ void Reactor::retry_soon(Channel* channel) { timers_.start(channel->retry_timer(
 
 void Reactor::tell(Group* group, Event* event) { group->port->tell(event); }
 
-void Reactor::tell_signal(Group* group, uint32_t channel, const uint8_t* id, Status status) {
+void Reactor::tell_signal(Group* group, uint32_t channel, const uint8_t* id, Status status, OsError reason) {
   Event* mail = make_event(kHeaderBytes);
   if (mail == nullptr) return;
   uint8_t* frame = mail->bytes();
@@ -252,6 +252,7 @@ void Reactor::tell_signal(Group* group, uint32_t channel, const uint8_t* id, Sta
   mail->end = kHeaderBytes;
   mail->count = 1;
   mail->kind = EventKind::mail;
+  mail->reason = reason;
   mail->group = group->id;
   mail->channel = channel;
   mail->generation = shared_.posts[channel].generation.load(std::memory_order_relaxed);

@@ -55,7 +55,7 @@ class Reactor {
   void retry_soon(Channel* channel);
   void tell(Group* group, Event* event);
   /** A signal of the engine for the group; without memory it is not told. */
-  void tell_signal(Group* group, uint32_t channel, const uint8_t* id, Status status);
+  void tell_signal(Group* group, uint32_t channel, const uint8_t* id, Status status, OsError reason);
   void settle(Port* port, uint32_t tag, uint32_t messages);
   /** So many of the channel's unsent answers are sent, or never will be. To be called before they are settled. */
   void end_answers(uint32_t channel, uint32_t answers);

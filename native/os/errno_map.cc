@@ -42,6 +42,15 @@ OsError os_error_from_errno(int number) {
       return OsError::no_memory;
     case ETIMEDOUT:
       return OsError::timed_out;
+    case EACCES:
+    case EPERM:
+    case EROFS:
+      return OsError::denied;
+    case ENETUNREACH:
+    case EHOSTUNREACH:
+    case ENETDOWN:
+    case EHOSTDOWN:
+      return OsError::unreachable;
     default:
       return OsError::other;
   }
@@ -73,6 +82,12 @@ const char* os_error_name(OsError error) {
       return "no_memory";
     case OsError::timed_out:
       return "timed_out";
+    case OsError::denied:
+      return "denied";
+    case OsError::unreachable:
+      return "unreachable";
+    case OsError::unresolved:
+      return "unresolved";
     case OsError::other:
       return "other";
   }

@@ -18,6 +18,9 @@ enum class OsError : uint8_t {
   no_descriptors,  // EMFILE, ENFILE
   no_memory,       // ENOBUFS, ENOMEM: passes by itself
   timed_out,       // ETIMEDOUT
+  denied,          // EACCES, EPERM, EROFS
+  unreachable,     // ENETUNREACH, EHOSTUNREACH, ENETDOWN, EHOSTDOWN
+  unresolved,      // no errno: a name that has no address
   other,
 };
 

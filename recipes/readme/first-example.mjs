@@ -1,15 +1,6 @@
 // first-example.mjs: server and client in one process, in plain JavaScript as Node 20 runs it. Prints "ping", ends.
 // #region first-example
-import {
-  Address,
-  OpCode,
-  Reactor,
-  TcpClientAddress,
-  TcpServerAddress,
-  echo,
-  messageRole,
-  statusToError,
-} from 'tofu-ampe';
+import { Address, OpCode, Reactor, TcpClientAddress, TcpServerAddress, echo, messageRole } from 'tofu-ampe';
 
 async function serve(ampe, group) {
   for await (const message of group) {
@@ -26,7 +17,7 @@ async function serve(ampe, group) {
 async function receive(group) {
   const message = await group.waitReceive(5_000);
   if (message === null) throw new Error('nothing was received in 5 s');
-  const failure = statusToError(message.status); // connect_failed, peer_disconnected … null: all is well
+  const failure = message.toError(); // connect_failed, peer_disconnected … null: all is well
   if (failure !== null) throw failure;
   return message;
 }

@@ -3,7 +3,7 @@
 
 // #region first-example
 import { Address, AmpeStatus, OpCode, Reactor, TcpClientAddress, TcpServerAddress } from 'tofu-ampe';
-import { echo, messageRole, statusToError, type ChannelGroup, type Message } from 'tofu-ampe';
+import { echo, messageRole, type ChannelGroup, type Message } from 'tofu-ampe';
 
 async function serve(group: ChannelGroup): Promise<void> {
   for await (using message of group) {
@@ -19,7 +19,7 @@ async function receive(group: ChannelGroup): Promise<Message> {
   if (message === null) throw new Error('nothing was received in 5 s');
   if (message.status === AmpeStatus.Success) return message;
   using failed = message; // connect_failed, peer_disconnected …
-  throw statusToError(failed.status)!;
+  throw failed.toError()!;
 }
 
 // #endregion

@@ -93,7 +93,7 @@ export async function listen(ampe: Ampe, group: ChannelGroup, address: string): 
   const channel = group.post(welcome);
   for await (using message of group) {
     if (message.opCode !== OpCode.WelcomeResponse || message.channelNumber !== channel.channelNumber) continue;
-    const failure = statusToError(message.status);
+    const failure = message.toError();
     if (failure !== null) throw failure;
     return { ...channel, address: String(Address.parse(message)) };
   }
@@ -127,7 +127,7 @@ export async function connect(
       }
       if (message.channelNumber !== channel.channelNumber) continue;
       if (message.isFromEngine)
-        failure ??= statusToError(message.status); // the Hello came back; the end follows
+        failure ??= message.toError(); // the Hello came back; the end follows
       else if (message.opCode === OpCode.HelloResponse) return channel;
       else if (message.opCode === OpCode.ByeRequest) answerBye(group, message); // the server does not want us
     }
@@ -166,7 +166,7 @@ export async function ask(
     using other = message;
     if (isEndOf(channel, other)) throw statusToError(AmpeStatus.ChannelClosed)!; // sent, but never answered
     if (other.isFromEngine) {
-      if (other.messageId === messageId && other.status !== AmpeStatus.Success) throw statusToError(other.status)!;
+      if (other.messageId === messageId && other.status !== AmpeStatus.Success) throw other.toError()!;
     } else if (other.opCode === OpCode.ByeRequest) {
       answerBye(group, other);
     }

@@ -277,6 +277,7 @@ export const RULES = [
   { id: 'dead-slot-reused', section: 'api', suite: 'messages', cells: 'once', text: 'a dead reference stays dead when its slot is in use again' },
   { id: 'dead-iterator', section: 'api', suite: 'messages', cells: 'once', text: 'an iterator over the headers dies with its message' },
   { id: 'put-lenient', section: 'api', suite: 'messages', cells: 'once', text: "put of null, undefined and moved messages is a no-op, of another engine's message not_allowed and it stays owned" },
+  { id: 'failure-cause', section: 'api', suite: 'failures', cells: 'all', text: 'toError() says with what the system refused something, on every message of a channel that tells of its end' },
   { id: 'message-for-logs', section: 'api', suite: 'messages', cells: 'once', text: 'JSON, text and inspection of a message give its header and lengths, and no bytes' },
   { id: 'address-parse', section: 'api', suite: 'messages', cells: 'once', text: 'Address.parse gives the address back, null for a missing or bad one' },
   { id: 'wait-never-throws', section: 'api', suite: 'waiting', cells: 'once', text: 'a wait never throws synchronously' },

@@ -37,6 +37,13 @@ TEST(ErrnoMap, knows_what_the_core_can_act_on) {
       {ENOBUFS, OsError::no_memory},
       {ENOMEM, OsError::no_memory},
       {ETIMEDOUT, OsError::timed_out},
+      {EACCES, OsError::denied},
+      {EPERM, OsError::denied},
+      {EROFS, OsError::denied},
+      {ENETUNREACH, OsError::unreachable},
+      {EHOSTUNREACH, OsError::unreachable},
+      {ENETDOWN, OsError::unreachable},
+      {EHOSTDOWN, OsError::unreachable},
   };
   std::set<int> known;
   for (const auto& row : rows) {

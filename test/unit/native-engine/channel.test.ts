@@ -63,7 +63,7 @@ test('what is posted behind the acknowledgement comes back in order, with the re
   const { channel, pool, told, lastWord } = channelWith();
   channel.onEnded();
   const late = [post(channel, pool), post(channel, pool)];
-  channel.onLast(AmpeStatus.PeerDisconnected);
+  channel.onLast(AmpeStatus.PeerDisconnected, '');
   late.push(post(channel, pool));
   expect([told, pool.free]).toEqual([['endAck', 'tail'], 0]);
   for (const posted of late) {
@@ -82,7 +82,7 @@ test('a ByeSignal behind the acknowledgement is used up', () => {
   channel.onEnded();
   post(channel, pool, OpCode.ByeSignal);
   expect(pool.free).toBe(pool.total);
-  channel.onLast(AmpeStatus.ChannelClosed);
+  channel.onLast(AmpeStatus.ChannelClosed, '');
   expect(channel.takeTail()).toBe(lastWord);
 });
 

@@ -1,0 +1,1 @@
+export * from '../tofu-ampe/server.mjs';
