@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// figures.mjs: `npm run bench:figures`: all that bench/RESULTS.md shows, measured one program after the other (about 15 minutes on a
+// figures.mjs: `npm run bench:figures`: all that bench/RESULTS.md shows, measured one program after the other (about 25 minutes on a
 // quiet machine), and the page written. With --quick a trial of a few minutes, which goes to bench/out and leaves the page alone.
 // A program that fails does not hide the ones after it; the exit code is 1 then.
 import { spawnSync } from 'node:child_process';

@@ -10,8 +10,7 @@ import { summarize } from './lib/statistics.mjs';
 import { inOrder, peerTable } from './lib/tables.mjs';
 import { workloads } from './lib/workloads.mjs';
 
-const ROUNDS = { full: 4, quick: 1 };
-const RUN_MS = 800;
+const ROUNDS = { full: 5, quick: 1 };
 const names = workloads.map(({ name }) => name);
 const command = benchCommand('bench:peers', 'Measures this package against zeromq.js, ws and node:net framing.', ROUNDS)
   .option('--rounds-other <n>', 'rounds of all but node:net and the native engine', wholeNumber(1), 2)
@@ -19,8 +18,7 @@ const command = benchCommand('bench:peers', 'Measures this package against zerom
   .option('--transports <names>', 'uds, tcp', listOf(TRANSPORTS), TRANSPORTS)
   .option('--peers <names>', 'comma-separated (default: all that are there)', (text) => text.split(','))
   .parse();
-const { transports, rounds, times, ...options } = settle({ runMs: undefined, ...command.opts() }, ROUNDS);
-if (!options.quick && options.runMs === undefined) times.runMs = RUN_MS;
+const { transports, rounds, times, ...options } = settle(command.opts(), ROUNDS);
 
 const { folder, versions, missing } = installPackages();
 for (const { name, reason } of missing) console.log(`without ${name}: ${reason}`);
