@@ -464,7 +464,8 @@ rule('accept-failed-told', 'once in each of two episodes, however often it was t
         channel: listener.channel,
         id: listener.id,
       };
-      await side.expect(told as Partial<Seen>);
+      const message = await side.expect(told as Partial<Seen>);
+      expect(message.toError()!.cause).toMatchObject({ code: 'EMFILE' });
       const failures = (): bigint => {
         descriptors.takeMore();
         return side.ampe.stats().acceptFailures - failuresBefore;
