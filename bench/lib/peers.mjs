@@ -1,4 +1,5 @@
 // peers.mjs: who is measured: where the modules of each peer are, and what it takes part in. Data, and whether an engine is there.
+import fs from 'node:fs';
 import { AmpeError, Reactor } from 'tofu-ampe';
 import { FALLBACK, FOR_AWAIT, NATIVE, SMALL_HEAP, YARDSTICK } from './names.mjs';
 
@@ -17,10 +18,11 @@ export const native = adapter(NATIVE, 'tofu-ampe');
 export const fallback = adapter(FALLBACK, 'tofu-ampe-fallback');
 /** The flood received as the examples do it. */
 export const forAwait = adapter(FOR_AWAIT, 'tofu-ampe-for-await', { only: ['one-way-64', 'one-way-1k'] });
+const smallHeapFacts = new URL('../peer/tofu-ampe-small-heap/peer.json', import.meta.url);
 /** As the README recommends for many idle connections: Node's own options. */
-export const smallHeap = adapter(SMALL_HEAP, 'tofu-ampe', {
+export const smallHeap = adapter(SMALL_HEAP, 'tofu-ampe-small-heap', {
   only: ['idle-1000', 'idle-4000'],
-  nodeArguments: ['--max-semi-space-size=1', '--v8-pool-size=1'],
+  nodeArguments: JSON.parse(fs.readFileSync(smallHeapFacts, 'utf8')).nodeArgs,
 });
 
 /** Peers from npm; `packages` is the folder they were installed in. */

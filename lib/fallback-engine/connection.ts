@@ -216,7 +216,7 @@ export class Connection implements MailSource, SocketEvents, FrameSink {
     this.#arm(this.#engine.options.closeTimeoutMs);
     this.#noteBroken();
   }
-  /** Behind both Byes it is no failure. */
+  /** Behind the peer's Bye it is to be expected. */
   #noteError(code: string | null): void {
     if (this.errorCode === '' && code !== null && this.state !== 'ended' && !isDeaf(this.state)) this.errorCode = code;
   }

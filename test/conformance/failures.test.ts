@@ -3,7 +3,7 @@
 
 import { rmSync, writeFileSync } from 'node:fs';
 import { statusName, type BinaryHeader, type Message } from 'tofu-ampe';
-import { eventually, refusal, rule, type Side } from './support';
+import { WIRE, eventually, refusal, rule, type Side } from './support';
 import { blockedListener, leaveStaleSocket } from './support/blocked-listener';
 
 const BODY = Buffer.alloc(60_000, 'x');
@@ -121,6 +121,19 @@ rule('failure-cause', 'a graceful end, an abort and data have none', async (cell
   const { channel, id } = await cell.acceptedRaw(server);
   server.post({ op: 'ByeSignal', channel });
   expect(whyOf(await server.receive())).toEqual(['channel_closed', channel, id, undefined]);
+});
+
+rule('failure-cause', 'a violation and a peer that does not answer a Bye have none', async (cell) => {
+  const side = cell.side({ closeTimeoutMs: 200 });
+  const listener = await side.listen();
+  const violating = await cell.acceptedRaw(side, listener);
+  violating.peer.send({ op: WIRE.ByeSignal });
+  expect(whyOf(await side.receive())).toEqual(['channel_closed', violating.channel, violating.id, undefined]);
+
+  const { peer, channel, id } = await cell.acceptedRaw(side, listener);
+  side.post({ op: 'ByeRequest', channel });
+  await peer.frame('the ByeRequest');
+  expect(whyOf(await side.receive())).toEqual(['channel_closed', channel, id, undefined]);
 });
 
 rule('failure-cause', 'a copy has it too; what the application says has none', async (cell) => {
