@@ -1,10 +1,13 @@
 // Engines under an application's test with fake timers: what is faked is the application's time, messages come all the same.
 import { OpCode, Reactor, UdsClientAddress, UdsServerAddress, echo } from '../../lib';
 import { tempUdsPath } from '../../lib/testing';
+import { requiredEngines } from '../conformance/support/engines';
+
+const backends = new Set(requiredEngines().map(({ backend }) => backend));
 
 afterEach(() => jest.useRealTimers());
 
-test.each(['native', 'fallback'] as const)('the %s engine goes on', async (backend) => {
+test.each([...backends])('the %s engine goes on', async (backend) => {
   jest.useFakeTimers();
   await using reactor = Reactor.create({ backend });
   const ampe = reactor.ampe();
